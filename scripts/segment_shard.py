@@ -1,0 +1,22 @@
+"""Segment the photographs of one shard; the model is loaded once."""
+
+from pathlib import Path
+
+from retsam import tables
+from retsam.logs import job_log, progress_lines
+from retsam.segmentation import load_engine, segment_table
+
+with job_log(snakemake.log[0]):
+    shard = tables.read_table(snakemake.input.shard)
+    engine = load_engine(snakemake.params.model, device="auto")
+    print(f"segment: model {engine.name} on {engine.device}")
+    masks = segment_table(
+        shard,
+        Path(snakemake.params.root),
+        engine,
+        frame_size=snakemake.params.frame_size,
+        targets=snakemake.params.targets,
+        workers=snakemake.threads,
+        progress=progress_lines(len(shard), "segment"),
+    )
+    tables.write_table(masks, snakemake.output[0], tables.MASKS)

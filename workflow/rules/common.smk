@@ -1,0 +1,84 @@
+"""Configuration and the names that all stages share. No rule here.
+
+In:  config.yaml and the user's --configfile.
+Out: CONFIG (typed), RESULTS, LOGS, BENCHMARKS, and input functions over the plan.
+"""
+
+import os
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+from retsam.config import ConfigError, parse_config
+from retsam.planning import read_plan
+
+# One process per job: numeric libraries must not start a thread per core of the machine in each.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+try:
+    CONFIG = parse_config(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = f"results/{CONFIG.cohort}"
+LOGS = f"logs/{CONFIG.cohort}"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+
+
+def manifest_path():
+    """The manifest: relative to the working directory, else to the configuration file that names it."""
+    folders = [
+        Path.cwd(),
+        *(
+            Path(name).resolve().parent
+            for name in reversed(workflow.overwrite_configfiles)
+        ),
+    ]
+    candidates = [folder / CONFIG.manifest for folder in folders]
+    found = next((path for path in candidates if path.exists()), None)
+    if found is None:
+        looked = " or ".join(dict.fromkeys(str(path.parent) for path in candidates))
+        logger.warning(
+            f"No manifest {Path(CONFIG.manifest).name!r} in {looked}: set 'manifest' in the configuration to a CSV, TSV "
+            "or Parquet table with columns image_id and path ('retsam simulate demo --participants 120 --seed 1' makes one)."
+        )
+        return CONFIG.manifest
+    return str(found) if Path(CONFIG.manifest).is_absolute() else os.path.relpath(found)
+
+
+MANIFEST = manifest_path()
+MANIFEST_FOLDER = str(Path(MANIFEST).parent)
+
+
+def get_plan():
+    """The plan, once the manifest has been read; until then Snakemake knows that more is to come."""
+    return read_plan(checkpoints.plan.get().output.plan)
+
+
+def shard_table(wildcards):
+    """Table of one shard; not an output of the plan, so that an unchanged one triggers nothing."""
+    get_plan()
+    return f"{RESULTS}/manifest/shards/{wildcards.shard}.parquet"
+
+
+def shards_of(stage):
+    """Input function: the tables of a stage over all shards."""
+
+    def tables(wildcards):
+        return [f"{RESULTS}/{stage}/{name}.parquet" for name in get_plan().shards]
+
+    return tables
+
+
+def association_tables(wildcards):
+    """The association table of each outcome."""
+    return [
+        f"{RESULTS}/association/{outcome}.parquet" for outcome in get_plan().outcomes
+    ]
+
+
+wildcard_constraints:
+    shard=r"\d{5}",
+    outcome=r"[^/]+",

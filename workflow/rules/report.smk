@@ -1,0 +1,68 @@
+"""Provenance, figures and the report.
+
+In:  cohort and association tables, masks of the photographs shown.
+Out: provenance.json, report/index.html (one file, no network), figures/*.svg and *.png.
+"""
+
+
+localrules:
+    provenance,
+
+
+rule provenance:
+    input:
+        plan=f"{RESULTS}/manifest/plan.json",
+    output:
+        f"{RESULTS}/provenance.json",
+    log:
+        f"{LOGS}/provenance.log",
+    benchmark:
+        f"{BENCHMARKS}/provenance.tsv"
+    conda:
+        "../../envs/segmentation.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        config=CONFIG.model_dump(mode="json"),
+    script:
+        "../../scripts/provenance.py"
+
+
+rule report:
+    input:
+        plan=f"{RESULTS}/manifest/plan.json",
+        provenance=f"{RESULTS}/provenance.json",
+        manifest=f"{RESULTS}/manifest/images.parquet",
+        problems=f"{RESULTS}/manifest/problems.csv",
+        images=f"{RESULTS}/cohort/images.parquet",
+        eyes=f"{RESULTS}/cohort/eyes.parquet",
+        participants=f"{RESULTS}/cohort/participants.parquet",
+        flow=f"{RESULTS}/cohort/flow.json",
+        association=association_tables,
+        masks=shards_of("masks"),
+    output:
+        html=report(
+            f"{RESULTS}/report/index.html",
+            caption="../report/cohort.rst",
+            category="Cohort report",
+        ),
+        figures=directory(f"{RESULTS}/figures"),
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{BENCHMARKS}/report.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        root=MANIFEST_FOLDER,
+        shard_size=CONFIG.shard_size,
+        samples=CONFIG.report.samples,
+        title=CONFIG.report.title,
+    script:
+        "../../scripts/report.py"

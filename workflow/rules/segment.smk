@@ -1,0 +1,29 @@
+"""Segmentation.
+
+In:  one shard table and its photographs.
+Out: masks/NNNNN.parquet, one row per image and target: status, COCO run lengths, points, frame.
+"""
+
+
+rule segment_shard:
+    input:
+        shard=shard_table,
+    output:
+        ensure(f"{RESULTS}/masks/{{shard}}.parquet", non_empty=True),
+    log:
+        f"{LOGS}/segment/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/segment/{{shard}}.tsv"
+    conda:
+        "../../envs/segmentation.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        root=MANIFEST_FOLDER,
+        model=CONFIG.segmentation.model,
+        targets=CONFIG.segmentation.targets,
+        frame_size=CONFIG.frame_size,
+    script:
+        "../../scripts/segment_shard.py"
