@@ -91,15 +91,28 @@ class Frame:
         out = cv2.resize(crop, (self.frame_size, self.frame_size), interpolation=interpolation)
         return out >= 0.5 if is_mask else out
 
-    def unwarp_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Bring a frame mask (frame_size, frame_size) bool back to the photograph (height, width) bool."""
+    def unwarp(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring frame values (a probability map) back to the photograph.
+
+        Parameters
+        ----------
+        values : (frame_size, frame_size) float32
+
+        Returns
+        -------
+        (height, width) float32
+            Linear when enlarging, area averaging when shrinking; 0 where the frame does not reach.
+        """
         interpolation = cv2.INTER_LINEAR if self.scale < 1 else cv2.INTER_AREA
-        size = (self.crop_side, self.crop_side)
-        crop = cv2.resize(mask.astype(np.float32), size, interpolation=interpolation) >= 0.5
-        out = np.zeros((self.height, self.width), bool)
+        crop = cv2.resize(values, (self.crop_side, self.crop_side), interpolation=interpolation)
+        out = np.zeros((self.height, self.width), np.float32)
         rows, cols, crop_rows, crop_cols = self._overlap()
         out[rows, cols] = crop[crop_rows, crop_cols]
         return out
+
+    def unwarp_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Bring a frame mask (frame_size, frame_size) bool back to the photograph (height, width) bool."""
+        return self.unwarp(mask.astype(np.float32)) >= 0.5
 
     def as_row(self) -> dict[str, Any]:
         """Columns of ``tables.FRAME_COLUMNS``."""
