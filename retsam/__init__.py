@@ -2,7 +2,8 @@
 
 The rooms of the package, from the ground up (a room imports only from floors below it):
 
-0. ``status``, ``taxonomy``, ``geometry``, ``tables``, ``config``, ``provenance``, ``io``
+0. ``status``, ``errors``, ``taxonomy``, ``geometry``, ``field``, ``tables``, ``config``, ``planning``,
+   ``provenance``, ``logs``, ``io``
 1. ``phantom``       synthetic photographs and cohorts with truth
 2. ``quality``, ``segmentation``
 3. ``biomarkers``, ``evaluation``

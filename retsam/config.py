@@ -1,7 +1,8 @@
 """The study's questions, typed. One model from which the JSON schema and the commented config.yaml are generated.
 
 Science only: cores, devices, partitions and the like are runtime settings and live in Snakemake profiles.
-``python -m retsam.config`` rewrites ``config.yaml`` and ``workflow/schemas/config.schema.json``; a test fails if they drift.
+``python -m retsam.config`` rewrites ``config.yaml`` and ``workflow/schemas/config.schema.json``; a test fails if they
+drift.
 """
 
 import difflib
@@ -16,8 +17,10 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from retsam.errors import UserError
 
-class ConfigError(ValueError):
+
+class ConfigError(UserError):
     """The configuration cannot be used; the message lists every problem, one a line, each with its fix."""
 
 
@@ -44,16 +47,27 @@ class QualityConfig(_Block):
 
     policy: Literal["exclude", "flag", "none"] = Field(
         "exclude",
-        description="What happens to ungradable photographs: 'exclude' leaves them out of the cohort tables, 'flag' keeps and marks them, 'none' ignores gradability.",
+        description="What happens to ungradable photographs: 'exclude' leaves them out of the cohort tables, 'flag' keeps "
+        "and marks them, 'none' ignores gradability.",
     )
-    threshold: float = Field(0.5, ge=0, le=1, description="Photographs with a gradability (calibrated probability, 0-1) below this are ungradable.")
+    threshold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Photographs with a gradability (calibrated probability, 0-1) below this are ungradable.",
+    )
 
 
 class SegmentationConfig(_Block):
     """Which model finds the structures."""
 
-    model: str = Field("classical", description="Name of a segmentation model: 'classical' needs no weights (vessel, optic_disc, fovea).")
-    targets: list[str] | None = Field(None, description="Targets to keep, for example [vessel, optic_disc]; null keeps all that the model provides.")
+    model: str = Field(
+        "classical",
+        description="Name of a segmentation model: 'classical' needs no weights (vessel, optic_disc, fovea).",
+    )
+    targets: list[str] | None = Field(
+        None, description="Targets to keep, for example [vessel, optic_disc]; null keeps all that the model provides."
+    )
 
 
 class AssociationConfig(_Block):
@@ -61,11 +75,13 @@ class AssociationConfig(_Block):
 
     unit: Literal["eye", "participant"] = Field(
         "eye",
-        description="Row of the models: 'eye' (cluster-robust by participant) or 'participant' (mean of the eyes, any eye affected).",
+        description="Row of the models: 'eye' (cluster-robust by participant) or 'participant' (mean of the eyes, any eye "
+        "affected).",
     )
     models: dict[str, list[str]] | None = Field(
         None,
-        description="Adjustment sets, declared beforehand: name -> covariates. null means crude: [], age_sex: those of age and sex among 'covariates', and full: all of 'covariates' if there are more.",
+        description="Adjustment sets, declared beforehand: name -> covariates. null means crude: [], age_sex: those of age "
+        "and sex among 'covariates', and full: all of 'covariates' if there are more.",
     )
     min_events: int = Field(10, ge=2, description="Fewer cases (or controls) than this and no odds ratio is printed.")
 
@@ -80,20 +96,28 @@ class ReportConfig(_Block):
 class Config(_Block):
     """One study."""
 
-    cohort: Annotated[str, AfterValidator(_slug)] = Field("demo", description="Name of the cohort; results go to results/<cohort>/.")
+    cohort: Annotated[str, AfterValidator(_slug)] = Field(
+        "demo", description="Name of the cohort; results go to results/<cohort>/."
+    )
     manifest: str = Field(
         "demo/manifest.csv",
         min_length=1,
-        description="Table of images (CSV, TSV or Parquet) with columns image_id and path; relative to the working directory, else to the configuration file.",
+        description="Table of images (CSV, TSV or Parquet) with columns image_id and path; relative to the working "
+        "directory, else to the configuration file.",
     )
     shard_size: int = Field(256, ge=1, le=100_000, description="Images per shard: one job per shard and stage.")
     frame_size: Annotated[int, AfterValidator(_multiple_of_64)] = Field(
-        1024, ge=256, le=4096, description="Side of the canonical frame in pixels, a multiple of 64; everything is measured in it."
+        1024,
+        ge=256,
+        le=4096,
+        description="Side of the canonical frame in pixels, a multiple of 64; everything is measured in it.",
     )
     quality: QualityConfig = Field(default_factory=QualityConfig, description="Image quality control.")
     segmentation: SegmentationConfig = Field(default_factory=SegmentationConfig, description="Segmentation.")
     outcomes: list[str] | None = Field(
-        None, description="Outcome columns of the manifest, coded 0/1, empty = unknown; null takes those of dr, amd, glaucoma, myopia that the manifest has."
+        None,
+        description="Outcome columns of the manifest, coded 0/1, empty = unknown; null takes those of dr, amd, glaucoma, "
+        "myopia that the manifest has.",
     )
     covariates: list[str] | None = Field(
         None, description="Adjustment columns of the manifest; null takes those of age and sex that the manifest has."
@@ -119,7 +143,7 @@ HINTS = {
     "labels": "outcome columns are named in 'outcomes'",
     "outcome": "the key is 'outcomes', a list",
     "covars": "the key is 'covariates', a list",
-    "model": "the segmentation model is 'segmentation: {model: NAME}', adjustment sets are 'association: {models: ...}'",
+    "model": "the segmentation model is 'segmentation: {model: NAME}', adjustment sets are 'association: {models: ..}'",
     "threshold": "the gradability threshold is 'quality: {threshold: 0.5}'",
     "policy": "the quality policy is 'quality: {policy: exclude}'",
 }
@@ -221,7 +245,13 @@ def _options(annotation: Any) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    return "null" if value is None else json.dumps(value) if not isinstance(value, str) else yaml.safe_dump(value).splitlines()[0]
+    return (
+        "null"
+        if value is None
+        else json.dumps(value)
+        if not isinstance(value, str)
+        else yaml.safe_dump(value).splitlines()[0]
+    )
 
 
 def generated_files() -> dict[str, str]:

@@ -80,7 +80,9 @@ class Frame:
             Area averaging when shrinking, cubic (linear for masks) when enlarging; black outside the photograph.
         """
         if image.shape[:2] != (self.height, self.width):
-            raise ValueError(f"image is {image.shape[1]}x{image.shape[0]}, the frame was made for {self.width}x{self.height}")
+            raise ValueError(
+                f"image is {image.shape[1]}x{image.shape[0]}, the frame was made for {self.width}x{self.height}"
+            )
         is_mask = image.dtype == bool
         source = image.astype(np.float32) if is_mask else image
         crop = np.zeros((self.crop_side, self.crop_side, *image.shape[2:]), source.dtype)

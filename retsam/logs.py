@@ -6,12 +6,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-from retsam.config import ConfigError
-from retsam.io.manifest import ManifestError
-
-USER_ERRORS = (ManifestError, ConfigError)
-"""Errors that a user can mend: said in their own words, without a traceback, exit code 2."""
+from retsam.errors import UserError
 
 
 @contextmanager
@@ -40,7 +37,7 @@ def job_log(path: str | Path) -> Iterator[Callable[[str], None]]:
 
         try:
             yield say
-        except USER_ERRORS as error:
+        except UserError as error:
             say(f"Error: {error}")
             raise SystemExit(2) from None
         except Exception as error:
@@ -52,11 +49,11 @@ def job_log(path: str | Path) -> Iterator[Callable[[str], None]]:
             logging.shutdown()
 
 
-def progress_lines(total: int, what: str, step: int = 50) -> Callable[[int], None]:
-    """Progress for a log: a plain line every `step` items and at the end."""
+def progress_lines(total: int, what: str, step: int = 50, stream: TextIO | None = None) -> Callable[[int], None]:
+    """Progress for a log: a plain line every `step` items and at the end; called with the number done so far."""
 
     def show(done: int) -> None:
         if done % step == 0 or done == total:
-            print(f"{what}: {done}/{total}", flush=True)
+            print(f"{what}: {done}/{total}", file=stream, flush=True)
 
     return show

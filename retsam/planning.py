@@ -58,16 +58,16 @@ def adjustment_sets(config: Config, covariates: Iterable[str]) -> dict[str, list
     if config.association.models is not None:
         return {name: list(columns) for name, columns in config.association.models.items()}
     base = [name for name in DEFAULT_COVARIATES if name in present]
-    models = {"crude": []} | ({"age_sex": base} if base else {})
+    models: dict[str, list[str]] = {"crude": []} | ({"age_sex": base} if base else {})
     return models | ({"full": present} if set(present) - set(base) else {})
 
 
 def make_plan(config: Config, manifest_path: Path, out: Path) -> tuple[Plan, Manifest]:
     """Check the manifest and write everything that planning gives.
 
-    Writes ``plan.json``, ``images.parquet``, ``problems.csv`` and ``shards/NNNNN.parquet`` under `out`. Shard tables are
-    left untouched where their content is the same, so that only changed shards are computed again; those of a former,
-    longer manifest are removed.
+    Writes ``plan.json``, ``images.parquet``, ``problems.csv`` and ``shards/NNNNN.parquet`` under `out`. Shard tables
+    are left untouched where their content is the same, so that only changed shards are computed again; those of a
+    former, longer manifest are removed.
 
     Parameters
     ----------
@@ -85,13 +85,18 @@ def make_plan(config: Config, manifest_path: Path, out: Path) -> tuple[Plan, Man
     ManifestError, ConfigError
     """
     names = header(manifest_path)
-    covariates = list(config.covariates) if config.covariates is not None else [n for n in DEFAULT_COVARIATES if n in names]
+    covariates = (
+        list(config.covariates) if config.covariates is not None else [n for n in DEFAULT_COVARIATES if n in names]
+    )
     models = adjustment_sets(config, covariates)
     extra = list(dict.fromkeys([*covariates, *(c for columns in models.values() for c in columns)]))
     manifest = read_manifest(manifest_path, outcomes=config.outcomes, numeric=extra)
     missing = [n for n in extra if n not in names]
     if missing:
-        raise ManifestError(f"{manifest_path.name}: no column {missing[0]!r}, which the configuration names as a covariate; add it or leave it out.")
+        raise ManifestError(
+            f"{manifest_path.name}: no column {missing[0]!r}, which the configuration names as a covariate; "
+            "add it or leave it out."
+        )
     both = sorted(set(manifest.outcomes) & set(extra))
     if both:
         raise ConfigError(f"config: {both[0]!r} is both an outcome and a covariate; take it out of one.")

@@ -40,7 +40,7 @@ FRAME_COLUMNS = [
     pa.field("fov_y", pa.float64()),
     pa.field("fov_radius", pa.float64()),
 ]
-"""The photograph's size and its canonical frame (see ``geometry.Frame``), in photograph pixels; null if there is none."""
+"""The photograph's size and its canonical frame (see ``geometry.Frame``), photograph pixels; null if there is none."""
 
 MASKS = pa.schema(
     [
@@ -58,7 +58,7 @@ MASKS = pa.schema(
         *FRAME_COLUMNS,
     ]
 )
-"""One row per image and target, ``fov`` included; an image without a frame has one row, target ``fov``, with its reason."""
+"""One row per image and target, ``fov`` included; an image without a frame has one row, ``fov``, with its reason."""
 
 
 def conform(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -72,7 +72,9 @@ def conform(table: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pandas(table, schema=schema, preserve_index=False).replace_schema_metadata(None)
 
 
-def to_bytes(table: pd.DataFrame | pa.Table, schema: pa.Schema | None = None, metadata: Mapping[str, str] | None = None) -> bytes:
+def to_bytes(
+    table: pd.DataFrame | pa.Table, schema: pa.Schema | None = None, metadata: Mapping[str, str] | None = None
+) -> bytes:
     """Parquet bytes of a table; the same content gives the same bytes."""
     if isinstance(table, pd.DataFrame):
         arrow = conform(table, schema) if schema is not None else pa.Table.from_pandas(table, preserve_index=False)

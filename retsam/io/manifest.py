@@ -1,7 +1,7 @@
 """The manifest: the user's table of images, read leniently row by row and strictly as a table.
 
-A bad *table* (no file, no rows, no ``image_id`` or ``path`` column) is a :class:`ManifestError` that lists every problem at
-once. A bad *row* never stops anything: it keeps its place, gets a status, and is named among the problems.
+A bad *table* (no file, no rows, no ``image_id`` or ``path`` column) is a :class:`ManifestError` that lists every problem
+at once. A bad *row* never stops anything: it keeps its place, gets a status, and is named among the problems.
 """
 
 import csv
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from retsam.errors import UserError
 from retsam.status import Status
 
 REQUIRED = ("image_id", "path")
@@ -37,7 +38,7 @@ AGE_RANGE = (0.0, 120.0)
 SCALE_RANGE = (0.5, 100.0)  # um per pixel: from 20,000 px photographs to 256 px thumbnails
 
 
-class ManifestError(ValueError):
+class ManifestError(UserError):
     """The table as a whole cannot be used; the message lists every problem, one a line."""
 
 
@@ -71,8 +72,9 @@ class Manifest:
     ----------
     images : DataFrame
         One row per manifest row, in its order: manifest_row (int, from 1), image_id (unique), participant_id, eye
-        (OD, OS or None), visit, camera, site, age (years), sex (f, m or None), um_per_px (micrometres), path (relative to
-        ``root`` where possible), file_bytes (-1: no such file), status, message; then the user's other columns, outcomes as 0.0, 1.0 or NaN.
+        (OD, OS or None), visit, camera, site, age (years), sex (f, m or None), um_per_px (micrometres), path
+        (relative to ``root`` where possible), file_bytes (-1: no such file), status, message; then the user's other
+        columns, outcomes as 0.0, 1.0 or NaN.
     root : Path
         Folder that relative paths start from.
     outcomes : tuple of str
@@ -111,7 +113,9 @@ def _check_file(path: Path) -> None:
     if not path.is_file():
         raise ManifestError(f"no manifest at {path}; give a CSV, TSV or Parquet table with columns image_id and path.")
     if path.stat().st_size == 0:
-        raise ManifestError(f"{path.name} is empty; it needs a header line with at least image_id and path, and one row per image.")
+        raise ManifestError(
+            f"{path.name} is empty; it needs a header line with at least image_id and path, and one row per image."
+        )
 
 
 def _delimiter(path: Path) -> str:
@@ -165,7 +169,11 @@ def _table_problems(table: pd.DataFrame, names: list[str], path: Path, needed: I
     for name in needed:
         if name not in names:
             near = _nearest(name, set(names) - set(needed))
-            hint = f"rename column {near!r} to {name!r}" if near else f"add a column {name!r}; present are {', '.join(names) or 'none'}"
+            hint = (
+                f"rename column {near!r} to {name!r}"
+                if near
+                else f"add a column {name!r}; present are {', '.join(names) or 'none'}"
+            )
             problems.append(f"{path.name}: no column {name!r}; {hint}.")
     if not problems and table.empty:
         problems.append(f"{path.name} has a header but no rows; add one row per image.")
@@ -184,7 +192,8 @@ def read_manifest(
     outcomes : iterable of str, optional
         Outcome columns, coded 0/1 (or no/yes), empty = unknown. Default: those of ``OUTCOMES`` that the manifest has.
     numeric : iterable of str
-        Further columns that must be there and be numbers where they can (covariates such as bmi); age and sex are always handled.
+        Further columns that must be there and be numbers where they can (covariates such as bmi); age and sex are
+        always handled.
     check_files : bool
         Look at each file's existence and size.
 
@@ -237,7 +246,11 @@ def _hint_optional(names: list[str], problems: list[Problem]) -> None:
     for wanted in OPTIONAL:
         aliases = [n for n in names if n.lower() in ALIASES.get(wanted, ()) or n.lower() == wanted]
         if wanted not in names and aliases:
-            problems.append(Problem(0, aliases[0], f"looks like {wanted!r} and is not used as such; rename it to {wanted!r} if it is."))
+            problems.append(
+                Problem(
+                    0, aliases[0], f"looks like {wanted!r} and is not used as such; rename it to {wanted!r} if it is."
+                )
+            )
 
 
 def _identify(table: pd.DataFrame, images: pd.DataFrame, problems: list[Problem]) -> None:
@@ -250,13 +263,10 @@ def _identify(table: pd.DataFrame, images: pd.DataFrame, problems: list[Problem]
     repeat = ids.groupby(ids).cumcount()
     first_row = images["manifest_row"].groupby(ids).transform("first")
     for index in images.index[repeat > 0]:
-        problems.append(
-            Problem(
-                int(images.at[index, "manifest_row"]),
-                "image_id",
-                f"{ids[index]!r} is already the id of row {first_row[index]}; give each image its own id (this row is left out).",
-            )
+        message = (
+            f"{ids[index]!r} is already the id of row {first_row[index]}; give each image its own id (row left out)."
         )
+        problems.append(Problem(int(images["manifest_row"][index]), "image_id", message))
     unique = ids.where(repeat == 0, ids + "~" + (repeat + 1).astype(str))
     taken = unique.duplicated()  # a user's own "x~2" may collide with ours
     images["image_id"] = unique.where(~taken, unique + "~row" + images["manifest_row"].astype(str))
@@ -266,11 +276,19 @@ def _identify(table: pd.DataFrame, images: pd.DataFrame, problems: list[Problem]
 def _row_status(images: pd.DataFrame, problems: list[Problem]) -> None:
     no_path = images["path"].isna()
     for row in images.loc[no_path, "manifest_row"]:
-        problems.append(Problem(int(row), "path", "is empty; give the image file, relative to the manifest or absolute."))
+        problems.append(
+            Problem(int(row), "path", "is empty; give the image file, relative to the manifest or absolute.")
+        )
     images.loc[no_path & (images["status"] == Status.OK), "status"] = Status.BAD_ROW
     gone = ~no_path & (images["file_bytes"] < 0)
     for row, path in images.loc[gone, ["manifest_row", "path"]].itertuples(index=False):
-        problems.append(Problem(int(row), "path", f"no file {path!r}; correct the path (it starts at the manifest's folder) or add the file."))
+        problems.append(
+            Problem(
+                int(row),
+                "path",
+                f"no file {path!r}; correct the path (it starts at the manifest's folder) or add the file.",
+            )
+        )
     first = pd.Series({p.row: str(p) for p in reversed(problems) if p.row}, dtype=object)
     images["message"] = images["manifest_row"].map(first).where(images["status"] != Status.OK, None)
 
@@ -299,17 +317,22 @@ def _coded(table: pd.DataFrame, name: str, codes: dict[str, str], fix: str, prob
     out = lower.map(codes).astype(object)
     wrong = lower.notna() & ~lower.isin(UNKNOWN) & out.isna()
     for index in table.index[wrong]:
-        problems.append(Problem(int(index) + 1, name, f"{text[index]!r} is not known; {fix}. It is treated as missing."))
+        problems.append(
+            Problem(int(index) + 1, name, f"{text[index]!r} is not known; {fix}. It is treated as missing.")
+        )
     return out.where(out.notna(), None)
 
 
-def _number(table: pd.DataFrame, name: str, limits: tuple[float, float], unit: str, problems: list[Problem]) -> pd.Series:
+def _number(
+    table: pd.DataFrame, name: str, limits: tuple[float, float], unit: str, problems: list[Problem]
+) -> pd.Series:
     text = _column(table, name)
     value = pd.to_numeric(text, errors="coerce").astype(float)
     known = text.notna() & ~text.map(str.lower, na_action="ignore").isin(UNKNOWN)
     wrong = known & ~value.between(*limits)
     for index in table.index[wrong]:
-        message = f"{text[index]!r} is not a number of {unit} between {limits[0]:g} and {limits[1]:g}; it is treated as missing."
+        span = f"between {limits[0]:g} and {limits[1]:g}"
+        message = f"{text[index]!r} is not a number of {unit} {span}; it is treated as missing."
         problems.append(Problem(int(index) + 1, name, message))
     return value.where(~wrong)
 

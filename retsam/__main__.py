@@ -1,0 +1,5 @@
+"""``python -m retsam``."""
+
+from retsam.cli import main
+
+main()

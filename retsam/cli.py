@@ -1,0 +1,303 @@
+"""Command line: thin wrappers over the package.
+
+Exit codes: 0 done, 1 something unexpected, 2 a user's error, said in one sentence without a traceback.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from retsam.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Colour fundus photographs and a table of labels in, odds ratios that a paper can print out.",
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="File to write.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Images read at a time.")]
+FrameSize = Annotated[
+    int, typer.Option("--frame-size", help="Side of the canonical frame in pixels, a multiple of 64.")
+]
+Model = Annotated[str, typer.Option("--model", help="Segmentation model: a name or a file of weights.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Progress as a bar on a terminal, as plain lines in a log; called with the number done so far."""
+    if not sys.stderr.isatty():
+        from retsam.logs import progress_lines
+
+        yield progress_lines(total, what, stream=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _check_frame_size(size: int) -> None:
+    if size < 256 or size > 4096 or size % 64:
+        raise UserError(f"--frame-size {size} is not a multiple of 64 between 256 and 4096; 1024 is the default.")
+
+
+def _check_output(path: Path, suffixes: tuple[str, ...]) -> None:
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"--out {path} should end in {' or '.join(suffixes)}.")
+    if path.is_dir():
+        raise UserError(f"--out {path} is a folder; give a file name in it.")
+
+
+def _read_manifest(path: Path) -> Any:
+    from retsam.io.manifest import read_manifest
+    from retsam.planning import report_problems
+
+    manifest = read_manifest(path)
+    report_problems(manifest, lambda text: typer.echo(text, err=True))
+    return manifest
+
+
+def _summary(what: str, statuses: Any, out: Path) -> None:
+    counts = statuses.value_counts()
+    parts = ", ".join(f"{n} {status}" for status, n in counts.items())
+    typer.echo(f"{what}: {len(statuses)} images ({parts}) -> {out}")
+
+
+@app.command(epilog="Example: retsam simulate demo --participants 120 --seed 1 --frame-size 512")
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+    participants: Annotated[int, typer.Option("--participants", min=1, help="Number of people.")] = 120,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")] = 1,
+    frame_size: Annotated[int, typer.Option("--frame-size", help="Diameter of the field of view in pixels.")] = 1024,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
+) -> None:
+    """Make phantom photographs, a manifest and the truth behind them."""
+    from retsam.phantom import simulate as run
+
+    _check_frame_size(frame_size)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; give a folder.")
+    with _progress("simulate", participants) as show:
+        manifest = run(out, participants=participants, seed=seed, frame_size=frame_size, workers=workers, progress=show)
+    typer.echo(f"simulate: {participants} participants -> {manifest}")
+
+
+@app.command(epilog="Example: retsam quality manifest.csv --out quality.parquet")
+def quality(
+    manifest: Annotated[Path, typer.Argument(help="Table of images (CSV, TSV or Parquet).")],
+    out: Out,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Gradability below this is ungradable.")] = 0.5,
+    workers: Workers = 1,
+) -> None:
+    """Score image quality: one row per image."""
+    from retsam.quality import QUALITY, quality_table
+    from retsam.tables import write_table
+
+    _check_output(out, (".parquet", ".csv"))
+    table = _read_manifest(manifest)
+    with _progress("quality", len(table.images)) as show:
+        scored = quality_table(table.images, table.root, threshold=threshold, workers=workers, progress=show)
+    write_table(scored, out, QUALITY)
+    _summary("quality", scored["status"], out)
+
+
+@app.command(
+    epilog="Example: retsam segment manifest.csv --out masks.parquet, or retsam segment a.jpg b.png --out masks.parquet"
+)
+def segment(
+    inputs: Annotated[list[Path], typer.Argument(help="A manifest, or photographs.", metavar="MANIFEST|IMAGE...")],
+    out: Out,
+    model: Model = "classical",
+    device: Device = "auto",
+    targets: Annotated[
+        list[str] | None, typer.Option("--targets", help="Targets to keep; repeat or separate by commas.")
+    ] = None,
+    frame_size: FrameSize = 1024,
+    workers: Workers = 1,
+) -> None:
+    """Segment photographs: masks as run lengths in one table."""
+    from retsam.segmentation import load_engine, segment_table
+    from retsam.tables import MASKS, write_table
+
+    _check_output(out, (".parquet",))
+    _check_frame_size(frame_size)
+    images, root = _images_of(inputs)
+    engine = load_engine(model, device=device)
+    with _progress("segment", len(images)) as show:
+        masks = segment_table(
+            images, root, engine, frame_size=frame_size, targets=_target_list(targets), workers=workers, progress=show
+        )
+    write_table(masks, out, MASKS)
+    _summary("segment", masks.loc[masks["target"] == "fov", "status"], out)
+
+
+def _target_list(targets: list[str] | None) -> list[str] | None:
+    from retsam.taxonomy import TARGETS
+
+    names = [name.strip() for text in targets or [] for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in TARGETS]
+    if unknown:
+        raise UserError(f"--targets: {unknown[0]!r} is not a target; known are {', '.join(TARGETS)}.")
+    return names or None
+
+
+TABLE_SUFFIXES = {".csv", ".tsv", ".tab", ".txt", ".parquet", ".pq"}
+
+
+def _images_of(inputs: list[Path]) -> tuple[Any, Path]:
+    """Rows of ``tables.SHARD`` and their folder, from one manifest or from photographs."""
+    import pandas as pd
+
+    from retsam.status import Status
+
+    if len(inputs) == 1 and inputs[0].suffix.lower() in TABLE_SUFFIXES:
+        manifest = _read_manifest(inputs[0])
+        return manifest.images, manifest.root
+    tables = [path.name for path in inputs if path.suffix.lower() in TABLE_SUFFIXES]
+    if tables:
+        raise UserError(f"{tables[0]} is a table: give one manifest alone, or photographs.")
+    stems = pd.Series([path.stem for path in inputs])
+    names = stems.where(~stems.duplicated(keep=False), pd.Series([str(path) for path in inputs]))
+    sizes = [path.stat().st_size if path.exists() else -1 for path in inputs]
+    rows = {
+        "image_id": names,
+        "manifest_row": range(1, len(inputs) + 1),
+        "path": [str(path) for path in inputs],
+        "eye": None,
+        "um_per_px": float("nan"),
+        "file_bytes": sizes,
+        "status": [Status.DUPLICATE_ID if again else Status.OK for again in names.duplicated()],
+    }
+    table = pd.DataFrame(rows)
+    repeated = table["image_id"].groupby(table["image_id"]).cumcount()
+    table["image_id"] = table["image_id"].where(repeated == 0, table["image_id"] + "~" + (repeated + 1).astype(str))
+    return table, Path()
+
+
+@app.command(epilog="Example: retsam measure masks.parquet --out biomarkers.csv")
+def measure(
+    masks: Annotated[Path, typer.Argument(help="Table made by retsam segment.", metavar="MASKS.parquet")],
+    out: Out,
+    quality: Annotated[
+        Path | None, typer.Option("--quality", help="Table made by retsam quality, for its family.")
+    ] = None,
+) -> None:
+    """Measure biomarkers: one row per image, each value with a status."""
+    from retsam.biomarkers import biomarkers_schema, measure_table
+    from retsam.tables import MASKS, write_table
+
+    _check_output(out, (".parquet", ".csv"))
+    table = _read_step(masks, MASKS.names, "retsam segment")
+    scores = _read_step(quality, ["image_id", "gradability"], "retsam quality") if quality else None
+    with _progress("measure", table["image_id"].nunique()) as show:
+        measured = measure_table(table, scores, progress=show)
+    write_table(measured, out, biomarkers_schema())
+    _summary("measure", measured["status"], out)
+
+
+def _read_step(path: Path, columns: list[str], maker: str) -> Any:
+    """A table of an earlier step, or one sentence on what is wrong with it."""
+    import pyarrow as pa
+
+    from retsam.tables import read_table
+
+    if not path.is_file():
+        raise UserError(f"no table at {path}; make it with {maker}.")
+    try:
+        table = read_table(path)
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a table that {maker} made ({str(error).splitlines()[0]}); make it again."
+        ) from error
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise UserError(f"{path} has no column {missing[0]!r}; give a table that {maker} made.")
+    return table
+
+
+@app.command(epilog="Example: retsam export masks.parquet --to overlay --out overlays --manifest manifest.csv")
+def export(
+    masks: Annotated[
+        list[Path], typer.Argument(help="Tables made by retsam segment, or a folder of them.", metavar="MASKS.parquet")
+    ],
+    to: Annotated[Literal["png", "coco", "overlay"], typer.Option("--to", help="png, coco or overlay.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
+    manifest: Annotated[Path | None, typer.Option("--manifest", help="The photographs (needed for overlay).")] = None,
+    targets: Annotated[
+        list[str] | None, typer.Option("--targets", help="Targets to write; repeat or separate by commas.")
+    ] = None,
+) -> None:
+    """Write masks in the photographs' own pixels: PNG, COCO JSON or overlays."""
+    from retsam.export import export as run
+
+    if to == "overlay" and manifest is None:
+        raise UserError("--to overlay draws on the photographs; add --manifest MANIFEST.")
+    missing = [path for path in masks if not path.exists()]
+    if missing:
+        raise UserError(f"no table at {missing[0]}; make it with retsam segment.")
+    run(masks, to=to, out=out, photographs=manifest, targets=_target_list(targets))
+    typer.echo(f"export: {to} -> {out}")
+
+
+@app.command(epilog="Example: retsam evaluate drive DRIVE --split test --model classical --out metrics.csv")
+def evaluate(
+    dataset: Annotated[str, typer.Argument(help="Name of the data set, for example drive.")],
+    root: Annotated[Path, typer.Argument(help="Its folder, in the official layout.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write.", metavar="METRICS.csv")],
+    split: Annotated[Literal["train", "test", "all"], typer.Option("--split", help="train, test or all.")] = "test",
+    model: Model = "classical",
+    device: Device = "auto",
+    frame_size: FrameSize = 1024,
+) -> None:
+    """Hold a model against a data set's annotations: one row per image and target, and a summary."""
+    from retsam.evaluation import evaluate as run
+    from retsam.evaluation import summary_text
+    from retsam.tables import write_table
+
+    _check_output(out, (".csv",))
+    _check_frame_size(frame_size)
+    metrics = run(dataset, root, split=split, model=model, device=device, frame_size=frame_size)
+    write_table(metrics, out)
+    typer.echo(summary_text(metrics))
+    typer.echo(f"evaluate: {len(metrics)} rows -> {out}")
+
+
+@app.command(epilog="Example: retsam catalogue --format csv > biomarkers.csv")
+def catalogue(
+    format: Annotated[Literal["md", "csv", "json"], typer.Option("--format", help="md, csv or json.")] = "md",
+) -> None:
+    """Print the data dictionary: every biomarker with unit, definition, reference and evidence."""
+    from retsam.biomarkers import catalogue as run
+
+    typer.echo(run(format), nl=False)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from retsam import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the ``retsam`` command."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise SystemExit(2) from None
