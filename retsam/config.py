@@ -47,7 +47,8 @@ class QualityConfig(_Block):
 
     policy: Literal["exclude", "flag", "none"] = Field(
         "exclude",
-        description="What happens to ungradable photographs: 'exclude' leaves them out of the cohort tables, 'flag' keeps "
+        description="What happens to ungradable photographs: 'exclude' leaves them out of the cohort tables, "
+        "'flag' keeps "
         "and marks them, 'none' ignores gradability.",
     )
     threshold: float = Field(
@@ -75,12 +76,14 @@ class AssociationConfig(_Block):
 
     unit: Literal["eye", "participant"] = Field(
         "eye",
-        description="Row of the models: 'eye' (cluster-robust by participant) or 'participant' (mean of the eyes, any eye "
+        description="Row of the models: 'eye' (cluster-robust by participant) or 'participant' (mean of the "
+        "eyes, any eye "
         "affected).",
     )
     models: dict[str, list[str]] | None = Field(
         None,
-        description="Adjustment sets, declared beforehand: name -> covariates. null means crude: [], age_sex: those of age "
+        description="Adjustment sets, declared beforehand: name -> covariates. null means crude: [], age_sex: "
+        "those of age "
         "and sex among 'covariates', and full: all of 'covariates' if there are more.",
     )
     min_events: int = Field(10, ge=2, description="Fewer cases (or controls) than this and no odds ratio is printed.")
@@ -116,7 +119,8 @@ class Config(_Block):
     segmentation: SegmentationConfig = Field(default_factory=SegmentationConfig, description="Segmentation.")
     outcomes: list[str] | None = Field(
         None,
-        description="Outcome columns of the manifest, coded 0/1, empty = unknown; null takes those of dr, amd, glaucoma, "
+        description="Outcome columns of the manifest, coded 0/1, empty = unknown; null takes those of dr, amd, "
+        "glaucoma, "
         "myopia that the manifest has.",
     )
     covariates: list[str] | None = Field(

@@ -1,7 +1,7 @@
 """The manifest: the user's table of images, read leniently row by row and strictly as a table.
 
-A bad *table* (no file, no rows, no ``image_id`` or ``path`` column) is a :class:`ManifestError` that lists every problem
-at once. A bad *row* never stops anything: it keeps its place, gets a status, and is named among the problems.
+A bad *table* (no file, no rows, no ``image_id`` or ``path`` column) is a :class:`ManifestError` that lists every
+problem at once. A bad *row* never stops anything: it keeps its place, gets a status, and is named among the problems.
 """
 
 import csv
