@@ -1,0 +1,6 @@
+"""Shard tables to images, eyes and participants, with a flow that accounts for every image."""
+
+from retsam.cohort.build import Cohort, build_cohort
+from retsam.cohort.store import table_schema, write_cohort
+
+__all__ = ["Cohort", "build_cohort", "table_schema", "write_cohort"]
