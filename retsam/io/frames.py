@@ -67,12 +67,33 @@ def load_frame(
     key = image_id if image_id is not None else path.stem
     try:
         pixels = read_image(path)
-        field = find_field(pixels)
     except ImageError as error:
         return FramedImage(key, error.status, str(error), eye, um_per_px)
+    return frame_pixels(pixels, frame_size, image_id=key, eye=eye, um_per_px=um_per_px)
+
+
+def frame_pixels(
+    pixels: NDArray[np.uint8],
+    frame_size: int,
+    *,
+    image_id: str,
+    eye: str | None = None,
+    um_per_px: float | None = None,
+) -> FramedImage:
+    """Find the field of view of a photograph that is already in memory and warp it; see :func:`load_frame`.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8 RGB
+    frame_size : int
+    """
+    try:
+        field = find_field(pixels)
+    except ImageError as error:
+        return FramedImage(image_id, error.status, str(error), eye, um_per_px)
     frame = make_frame(pixels.shape[1], pixels.shape[0], field, frame_size)
     return FramedImage(
-        key, Status.OK, "", eye, um_per_px, frame, frame.warp(pixels), frame.warp(field.mask)
+        image_id, Status.OK, "", eye, um_per_px, frame, frame.warp(pixels), frame.warp(field.mask)
     )
 
 
