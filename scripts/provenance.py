@@ -1,0 +1,18 @@
+"""Record versions and hashes of this run."""
+
+import json
+
+from retsam.config import parse_config
+from retsam.logs import job_log
+from retsam.planning import read_plan
+from retsam.provenance import provenance
+from retsam.segmentation import load_engine
+from retsam.tables import write_bytes
+
+with job_log(snakemake.log[0]):
+    config = parse_config(snakemake.params.config)
+    engine = load_engine(config.segmentation.model, device="cpu")
+    record = provenance(
+        config, read_plan(snakemake.input.plan).manifest_sha256, weights={engine.name: engine.weights_hash}
+    )
+    write_bytes(json.dumps(record, indent=2) + "\n", snakemake.output[0])

@@ -1,0 +1,173 @@
+"""The whole chain on a tiny cohort: nothing lost, nothing done twice, only what changed is done again."""
+
+import itertools
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+from retsam.biomarkers import REGISTRY
+from retsam.status import Status
+from tests.conftest import ROOT
+from tests.workflow.conftest import Study, simulated
+
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+
+
+def manifest(study):
+    return pd.read_csv(study.manifest, dtype=str, keep_default_na=False)
+
+
+def jobs(done):
+    """Rule -> number of jobs of a dry run's table."""
+    text = done.stdout + done.stderr
+    return {rule: int(n) for rule, n in re.findall(r"^(\w+)\s+(\d+)$", text, flags=re.MULTILINE) if rule != "total"}
+
+
+@pytest.mark.parametrize("stage", ["quality", "biomarkers"])
+def test_every_image_has_one_row_in_every_per_image_table(finished, stage):
+    table = finished.per_image(stage)
+    wanted = pd.read_parquet(finished.results / "manifest" / "images.parquet")["image_id"].tolist()
+    assert table["image_id"].tolist() == wanted
+    assert len(wanted) == len(manifest(finished))
+
+
+def test_every_image_is_in_the_masks_and_the_cohort(finished):
+    wanted = pd.read_parquet(finished.results / "manifest" / "images.parquet")["image_id"].tolist()
+    assert finished.per_image("masks")["image_id"].drop_duplicates().tolist() == wanted
+    assert finished.table("cohort/images.parquet")["image_id"].tolist() == wanted
+
+
+def test_bad_images_get_their_status_and_the_rest_goes_on(finished):
+    images = finished.table("cohort/images.parquet")
+    expected = manifest(finished)["expected"]
+    for row in images.index[expected != ""]:
+        if expected[row] != Status.OK:
+            assert images.loc[row, "status"] == expected[row], images.loc[
+                row, ["image_id", "status", "message"]
+            ].tolist()
+            assert not images.loc[row, "included"]
+    good = images[(expected == "").to_numpy()]
+    assert (good["status"] == Status.OK).mean() > 0.9
+    problems = pd.read_csv(finished.results / "manifest" / "problems.csv")["message"].str.cat(sep="\n")
+    for said in ("already the id of row 1", "'third' is not known", "'maybe' is not 0 or 1", "'old' is not a number"):
+        assert said in problems
+
+
+def test_flow_accounts_for_every_image(finished):
+    flow = json.loads((finished.results / "cohort" / "flow.json").read_text())
+    stages = flow["stages"] if isinstance(flow, dict) else flow
+    assert stages[0]["n_images"] == len(manifest(finished))
+    for before, after in itertools.pairwise(stages):
+        assert before["n_images"] - sum(after["removed"].values()) == after["n_images"]
+
+
+def test_missing_values_have_a_reason(finished):
+    table = finished.per_image("biomarkers")
+    for name in REGISTRY:
+        missing = table[name].isna()
+        assert (table.loc[missing, f"{name}__status"] != Status.OK).all()
+        assert (table.loc[~missing, f"{name}__status"] == Status.OK).all()
+
+
+@pytest.mark.parametrize("outcome", ["dr", "amd", "glaucoma", "myopia"])
+def test_association_tables(finished, outcome):
+    table = finished.table(f"association/{outcome}.parquet")
+    assert set(table["biomarker"]) == set(REGISTRY)
+    assert {"crude", "age_sex"} == set(table["model"])
+    done = table[table["status"] == Status.OK]
+    assert ((done["ci_low"] < done["or"]) & (done["or"] < done["ci_high"])).all()
+    assert table.loc[table["status"] != Status.OK, ["or", "p", "q"]].isna().all(axis=None)
+
+
+def test_report_and_figures(finished):
+    html = (finished.results / "report" / "index.html").read_text(encoding="utf-8")
+    assert str(finished.folder) not in html
+    assert {p.suffix for p in (finished.results / "figures").iterdir()} == {".svg", ".png"}
+
+
+def test_no_result_names_this_machine(finished):
+    for path in finished.results.rglob("*"):
+        if path.is_file():
+            assert str(finished.folder).encode() not in path.read_bytes(), path
+
+
+def test_running_again_does_nothing(finished):
+    assert "Nothing to be done" in finished.snakemake().stderr
+
+
+def copy_of(finished, tmp_path) -> Study:
+    study = Study(tmp_path / "copy")
+    shutil.copytree(finished.folder, study.folder, symlinks=True)
+    study.configure()
+    return study
+
+
+def test_appended_images_run_only_the_affected_shards(finished, tmp_path):
+    study = copy_of(finished, tmp_path)
+    table = manifest(study)
+    more = pd.read_csv(simulated(study.manifest.parent / "more", 3), dtype=str, keep_default_na=False)
+    more["image_id"] = "more " + more["image_id"]
+    more["path"] = "more/" + more["path"]
+    pd.concat([table, more]).fillna("").to_csv(study.manifest, index=False)
+    n_before, n_after = -(-len(table) // 16), -(-(len(table) + len(more)) // 16)
+    unaffected = len(table) // 16
+    study.snakemake("--until", "plan")
+    planned = jobs(study.snakemake("-n"))
+    assert planned["quality_shard"] == planned["segment_shard"] == planned["measure_shard"] == n_after - unaffected
+    assert n_after >= n_before
+    assert planned["cohort"] == 1
+    assert planned["associate"] == 4
+
+
+def test_changed_labels_run_no_image_work(finished, tmp_path):
+    study = copy_of(finished, tmp_path)
+    table = manifest(study)
+    table["age"] = table["age"].replace("", "50").map(lambda a: "51" if a.replace(".", "").isdigit() else a)
+    table.to_csv(study.manifest, index=False)
+    done = study.snakemake()
+    ran = set(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", done.stderr, flags=re.MULTILINE))
+    assert {"plan", "cohort", "associate", "report"} <= ran
+    assert not ran & {"quality_shard", "segment_shard", "measure_shard"}
+
+
+def test_shard_size_and_cores_do_not_change_the_results(finished, tmp_path):
+    other = Study(tmp_path)
+    shutil.copytree(finished.manifest.parent, other.manifest.parent)
+    other.configure(shard_size=1000)
+    other.snakemake("--cores", "1")
+    names = ["cohort/images.parquet", "cohort/eyes.parquet", "cohort/participants.parquet", "cohort/flow.json"]
+    names += [f"association/{outcome}.parquet" for outcome in ("dr", "amd", "glaucoma", "myopia")]
+    for name in names:
+        assert (other.results / name).read_bytes() == (finished.results / name).read_bytes(), name
+
+
+def test_a_bad_table_stops_before_any_job_with_one_sentence(tmp_path):
+    study = Study(tmp_path)
+    study.manifest.parent.mkdir(parents=True)
+    study.manifest.write_text("id,file\n1,a.jpg\n")
+    study.configure()
+    done = study.snakemake(check=False)
+    assert done.returncode == 1
+    assert "no column 'path'; rename column 'file' to 'path'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_key_stops_with_a_hint(tmp_path):
+    study = Study(tmp_path)
+    study.configure(threads=3)
+    done = study.snakemake(check=False)
+    assert done.returncode == 1
+    assert "unknown key 'threads'; runtime settings belong to a profile" in done.stderr
+
+
+def test_slurm_profile_is_found_from_a_clone(finished):
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "all", "--profile", "slurm"]
+    command += ["--directory", str(finished.folder), "--configfile", str(finished.folder / "my.yaml")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
