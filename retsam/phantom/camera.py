@@ -127,8 +127,8 @@ def expose(rng: np.random.Generator, retina: NDArray[np.float32], view: View, qu
     picture = retina * np.array(camera.gain, np.float32) * np.float32(1.0 - haze) + veil * np.float32(haze)
     sigma = (camera.blur + blur) * 2.0 * field.radius
     picture = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-    edge = np.clip((1.0 - distance) * field.radius + 0.5, 0.0, 1.0)
-    picture *= (light * edge)[..., None]
+    edge = np.clip((1.0 - distance) * np.float32(field.radius) + 0.5, 0.0, 1.0)
+    picture = picture * (light * edge)[..., None]
     grain = rng.standard_normal(picture.shape, dtype=np.float32)
     picture += grain * (camera.noise + 0.02 * fault) * (0.15 + 0.85 * edge)[..., None] + 0.008
     # A soft shoulder keeps highlights of the disc below saturation, as cameras do.
