@@ -1,0 +1,10 @@
+"""Figures, tables and one self-contained HTML report of a cohort.
+
+``inputs``    what a report is made from
+``style``     the project's look: sizes, colours, deterministic SVG and PNG
+``figures``   forest plot, flow diagram, gradability histogram
+``tables``    the tables as text, ready to print
+``prose``     the sentences written from the numbers
+``overlays``  sample thumbnails with outlines
+``html``      :func:`retsam.report.html.build_report`
+"""

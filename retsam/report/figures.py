@@ -1,0 +1,423 @@
+"""Figures of a cohort: forest plots, the flow of images, the distribution of gradability."""
+
+import math
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from retsam.report import style
+from retsam.report.inputs import ReportInputs, estimable, model_label
+from retsam.report.tables import count, interval, q_value, reason_label
+from retsam.tables import write_bytes
+
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+"""Odds ratios that may be printed below a log axis; closed under reciprocals, nearly."""
+
+WIDEST = math.log(20)
+"""Half width of a forest axis is at most this; what lies beyond is an arrow."""
+
+LINE = 0.155  # inches per estimate
+GAP = 0.09  # inches between biomarkers
+LEFT, AXIS_START, AXIS_END, OR_COLUMN, Q_COLUMN = 0.08, 2.3, 5.0, 6.5, 7.14  # inches
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """One line of a forest plot; `y` in inches below the top of the axes."""
+
+    y: float
+    model: str
+    odds: float
+    low: float
+    high: float
+    q: float
+    definitional: bool
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where everything of a forest plot goes, in inches below the top of the axes."""
+
+    estimates: list[_Estimate]
+    families: list[tuple[float, str]]
+    names: list[tuple[float, float, str, bool]]  # top, bottom, biomarker, definitional
+    height: float
+
+
+def forest(
+    table: pd.DataFrame, models: Sequence[str], *, title: str = "", alpha: float = 0.05, note: str = ""
+) -> Figure:
+    """Forest plot of one outcome: all biomarkers, the models one below the other, on a log axis.
+
+    Colour is the model, a filled marker is q < `alpha`, a diamond a definitional pair (the biomarker measures what the
+    outcome is defined by). Families in the order of the table, in them the largest odds ratio of the last model first.
+    Intervals are cut at the border of the axis, with an arrow.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns of an association table, of one outcome; rows that are not estimable are left out.
+    models : sequence of str
+        From the least to the most adjusted.
+    title, note : str
+        Above and below the plot.
+    alpha : float
+        Threshold on q.
+
+    Returns
+    -------
+    Figure
+        7.2 inches wide, as high as it needs to be. With nothing to draw: a figure that says so.
+    """
+    shown = table[estimable(table)]
+    with style.styled():
+        if shown.empty:
+            return _message(f"{title}\nNo association could be estimated.".strip())
+        layout = _arrange(shown, models)
+        colours = _model_colours(models)
+        head, foot = 0.62 if title else 0.42, 0.62 + 0.15 * bool(note)
+        figure = style.new_figure(layout.height + head + foot)
+        axes = _forest_axes(figure, layout, head, foot)
+        limit = _limit(layout.estimates)
+        _draw_rows(axes, layout)
+        for estimate in layout.estimates:
+            _draw_estimate(axes, estimate, colours[estimate.model], limit, alpha)
+        _draw_axis(axes, limit, layout.height)
+        _draw_heads(figure, models, colours, title, note, alpha, any(e.definitional for e in layout.estimates))
+    return figure
+
+
+def _model_colours(models: Sequence[str]) -> dict[str, str]:
+    """Colour of each model; the most adjusted one is always the same blue."""
+    palette = style.MODEL_COLOURS
+    return {model: palette[i % len(palette)] for i, model in enumerate(reversed(models))}
+
+
+def _arrange(shown: pd.DataFrame, models: Sequence[str]) -> _Layout:
+    last = shown[shown["model"] == models[-1]].set_index("biomarker")["or"]
+    estimates, families, names, y = [], [], [], 0.0
+    for family in dict.fromkeys(shown["family"]):
+        part = shown[shown["family"] == family]
+        families.append((y + 0.14, str(family)))
+        y += 0.26
+        order = sorted(dict.fromkeys(part["biomarker"]), key=lambda name: (-last.get(name, 0.0), str(name)))
+        for biomarker in order:
+            rows = part[part["biomarker"] == biomarker].set_index("model")
+            present = [m for m in models if m in rows.index]
+            for i, model in enumerate(present):
+                r = rows.loc[model]
+                position = y + GAP / 2 + LINE * (i + 0.5)
+                flag = bool(r["definitional"])
+                estimates.append(_Estimate(position, model, r["or"], r["ci_low"], r["ci_high"], r["q"], flag))
+            bottom = y + GAP + LINE * len(present)
+            names.append((y, bottom, str(biomarker), bool(rows["definitional"].any())))
+            y = bottom
+        y += 0.06
+    return _Layout(estimates, families, names, y)
+
+
+def _limit(estimates: Sequence[_Estimate]) -> float:
+    """Half width of the axis in log odds: nine of ten intervals fit, at most :data:`WIDEST`, at least 1.25."""
+    ends = [abs(math.log(v)) for e in estimates for v in (e.low, e.high) if 0 < v < math.inf]
+    points = [abs(math.log(e.odds)) for e in estimates]
+    reach = max(float(np.quantile(ends, 0.9)) if ends else 0.0, float(np.quantile(points, 0.9)))
+    return min(max(reach * 1.15, math.log(1.25)), WIDEST)
+
+
+def _forest_axes(figure: Figure, layout: _Layout, head: float, foot: float) -> Axes:
+    width, height = figure.get_size_inches()
+    box = (AXIS_START / width, foot / height, (AXIS_END - AXIS_START) / width, layout.height / height)
+    axes = figure.add_axes(box)
+    axes.set_ylim(layout.height, 0)
+    return axes
+
+
+def _x(inches: float) -> float:
+    """Axes fraction of a horizontal position on the page."""
+    return (inches - AXIS_START) / (AXIS_END - AXIS_START)
+
+
+def _draw_rows(axes: Axes, layout: _Layout) -> None:
+    across = axes.get_yaxis_transform()
+    for y, family in layout.families:
+        text = family.replace("_", " ").capitalize()
+        axes.text(_x(LEFT), y, text, transform=across, va="center", weight="bold", size=8)
+    for i, (top, bottom, name, flag) in enumerate(layout.names):
+        if i % 2 == 0:
+            left, right = _x(LEFT - 0.04), _x(Q_COLUMN + 0.04)
+            band = Rectangle((left, top), right - left, bottom - top, transform=across, color=style.PANEL, lw=0)
+            band.set(clip_on=False, zorder=0)
+            axes.add_patch(band)
+        label = textwrap.shorten(name, 60, placeholder="…") if " " in name else name[:44] + "…" * (len(name) > 44)
+        size = 7.5 if len(label) < 34 else 6.2
+        axes.text(
+            _x(LEFT + 0.1), (top + bottom) / 2, label + " †" * flag, transform=across, va="center", size=size,
+            clip_on=False,
+        )  # fmt: skip
+
+
+def _draw_estimate(axes: Axes, e: _Estimate, colour: str, limit: float, alpha: float) -> None:
+    low, high = max(_log(e.low, -math.inf), -limit), min(_log(e.high, math.inf), limit)
+    if low < high:
+        axes.plot([low, high], [e.y, e.y], color=colour, lw=1.1, solid_capstyle="butt", zorder=2)
+    for marker, end, cut in (("<", -limit, _log(e.low, -math.inf) < -limit), (">", limit, _log(e.high, math.inf) > limit)):
+        if cut:
+            axes.plot([end], [e.y], marker, color=colour, ms=3.6, clip_on=False, zorder=3)
+    if abs(math.log(e.odds)) <= limit:
+        axes.plot(
+            [math.log(e.odds)], [e.y], "D" if e.definitional else "o", ms=4.0 if e.definitional else 4.6, mew=0.9,
+            mec=colour, mfc=colour if e.q < alpha else "white", zorder=4,
+        )  # fmt: skip
+    across = axes.get_yaxis_transform()
+    weight = "bold" if e.q < alpha else "normal"
+    line = {"transform": across, "va": "center", "ha": "right", "size": 7.0, "color": style.INK, "weight": weight}
+    axes.text(_x(OR_COLUMN), e.y, interval(e.odds, e.low, e.high), **line)
+    axes.text(_x(Q_COLUMN), e.y, q_value(e.q), **line)
+
+
+def _log(value: float, otherwise: float) -> float:
+    return math.log(value) if 0 < value < math.inf else otherwise
+
+
+def _draw_axis(axes: Axes, limit: float, height: float) -> None:
+    axes.set_xlim(-limit, limit)
+    inside = [t for t in TICKS if abs(math.log(t)) <= limit * 1.001]
+    apart = 0.17 * limit  # keep labels from touching
+    ticks: list[float] = [1.0]
+    for tick in sorted(inside, key=lambda t: (_awkwardness(t, limit), abs(math.log(t)), t)):
+        if all(abs(math.log(tick / other)) > apart for other in ticks):
+            ticks.append(tick)
+    ticks.sort()
+    axes.set_xticks([math.log(t) for t in ticks], [f"{t:g}" for t in ticks])
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.vlines(0, 0, height, color=style.MUTED, lw=0.8, zorder=1)
+    axes.set_xlabel("Odds ratio per SD (95% CI), log scale")
+
+
+def _awkwardness(tick: float, limit: float) -> int:
+    """Prefer 0.5, 2 and the decades on wide axes; take any on narrow ones."""
+    return 0 if limit < math.log(2) or tick in {0.01, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0} else 1
+
+
+def _draw_heads(
+    figure: Figure, models: Sequence[str], colours: Mapping[str, str], title: str, note: str, alpha: float, flagged: bool
+) -> None:
+    width, height = figure.get_size_inches()
+
+    def put(x: float, down: float, text: str, **kwargs: Any) -> None:
+        figure.text(x / width, 1 - down / height, text, va="center", **kwargs)
+
+    row = 0.2
+    if title:
+        put(LEFT, 0.14, title, size=9.5, weight="bold")
+        row = 0.4
+    put(OR_COLUMN, row + 0.1, "OR (95% CI)", size=7.5, ha="right", color=style.MUTED)
+    put(Q_COLUMN, row + 0.1, "q", size=7.5, ha="right", color=style.MUTED)
+    handles = [Line2D([], [], color=colours[m], marker="o", ms=4.6, lw=1.1, label=model_label(m)) for m in models]
+    handles.append(Line2D([], [], color=style.MUTED, marker="o", ms=4.6, lw=0, label=f"q < {alpha:g}"))
+    handles.append(Line2D([], [], color=style.MUTED, marker="o", mfc="white", ms=4.6, lw=0, label=f"q ≥ {alpha:g}"))
+    if flagged:
+        handles.append(Line2D([], [], color=style.MUTED, marker="D", ms=4.0, lw=0, label="† definitional"))
+    figure.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 0.14 * bool(note) / height), ncols=len(handles),
+        handlelength=1.4, columnspacing=1.3, handletextpad=0.5, borderaxespad=0.3,
+    )  # fmt: skip
+    if note:
+        figure.text(LEFT / width, 0.09 / height, note, size=6.8, color=style.MUTED, va="center")
+
+
+def _message(text: str) -> Figure:
+    """Figure that holds nothing but a sentence."""
+    figure = style.new_figure(1.1)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=style.MUTED, size=9, linespacing=1.6)
+    return figure
+
+
+def flow(stages: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Mapping[str, int]] | None = None) -> Figure:
+    """Flow diagram in the manner of STROBE: one box a stage, what was removed before it at its side, the outcomes below.
+
+    Parameters
+    ----------
+    stages : sequence of mappings
+        stage, label, n_images, n_eyes, n_participants, removed (reason -> number of images).
+    outcomes : mapping, optional
+        Printed name -> {cases, controls, unknown}, four boxes a row.
+    """
+    with style.styled():
+        if not stages:
+            return _message("No stage was recorded.")
+        boxes = [_stage_lines(stage) for stage in stages]
+        sides = [_removed_lines(stage.get("removed") or {}) for stage in stages]
+        heights = [0.17 * len(lines) + 0.16 for lines in boxes]
+        gaps = [0.0] + [max(0.3, 0.15 * len(side) + 0.26 if side else 0.0) for side in sides[1:]]
+        below = [_outcome_lines(name, counts) for name, counts in (outcomes or {}).items()]
+        spine = sum(heights) + sum(gaps)
+        total = spine + 0.1 + sum(0.34 + _row_height(row) for row in _fours(below))
+        figure = style.new_figure(total)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, style.WIDTH), ylim=(total, 0))
+        axes.axis("off")
+        y = 0.05
+        for lines, side, height, gap in zip(boxes, sides, heights, gaps, strict=True):
+            if gap:
+                _arrow(axes, (SPINE, y), (SPINE, y + gap))
+                _side_box(axes, y + gap / 2, side)
+            y += gap
+            _box(axes, 0.08, y, 2 * SPINE - 0.16, height, lines, 0.17, "white")
+            y += height
+        _outcome_boxes(axes, y, below)
+    return figure
+
+
+SPINE = 1.9  # inches from the left to the middle of the flow's main column
+
+
+def _fours(boxes: Sequence[list[tuple[str, str]]]) -> list[Sequence[list[tuple[str, str]]]]:
+    return [boxes[i : i + 4] for i in range(0, len(boxes), 4)]
+
+
+def _row_height(row: Sequence[list[tuple[str, str]]]) -> float:
+    return 0.15 * max(len(lines) for lines in row) + 0.14
+
+
+def _side_box(axes: Axes, middle: float, lines: Sequence[tuple[str, str]]) -> None:
+    if lines:
+        height = 0.15 * len(lines) + 0.12
+        _arrow(axes, (SPINE, middle), (4.02, middle))
+        _box(axes, 4.02, middle - height / 2, 3.1, height, lines, 0.15, style.PANEL)
+
+
+def _outcome_boxes(axes: Axes, y: float, below: Sequence[list[tuple[str, str]]]) -> None:
+    """Rows of at most four boxes, joined to the main column by a bar."""
+    width, step = 1.69, 1.783
+    for row in _fours(below):
+        middles = [0.08 + width / 2 + i * step for i in range(len(row))]
+        ends = [min(*middles, SPINE), max(*middles, SPINE)]
+        axes.plot(ends, [y + 0.14] * 2, color=style.MUTED, lw=0.8, solid_capstyle="butt")
+        axes.plot([SPINE] * 2, [y, y + 0.14], color=style.MUTED, lw=0.8, solid_capstyle="butt")
+        for middle, lines in zip(middles, row, strict=True):
+            _arrow(axes, (middle, y + 0.14), (middle, y + 0.34))
+            _box(axes, middle - width / 2, y + 0.34, width, _row_height(row), lines, 0.15, "white")
+        y += 0.34 + _row_height(row)
+
+
+def _outcome_lines(name: str, counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    title = [(line, "bold") for line in textwrap.wrap(name, 22)[:3]]
+    words = (("cases", "with"), ("controls", "without"), ("unknown", "unknown"))
+    return [*title, *((f"{int(counts[key]):,} {word}", "normal") for key, word in words if counts.get(key) is not None)]
+
+
+def _stage_lines(stage: Mapping[str, Any]) -> list[tuple[str, str]]:
+    title = [(line, "bold") for line in textwrap.wrap(str(stage.get("label") or stage.get("stage")), 50)]
+    units = (("n_images", "photograph"), ("n_eyes", "eye"), ("n_participants", "participant"))
+    counts = [count(stage[key], unit) for key, unit in units if stage.get(key) is not None]
+    return [*title, (" · ".join(counts), "normal")]
+
+
+def _removed_lines(removed: Mapping[str, int]) -> list[tuple[str, str]]:
+    parts = sorted(((int(n), reason_label(reason)) for reason, n in removed.items() if n), key=lambda p: (-p[0], p[1]))
+    if not parts:
+        return []
+    head = f"{sum(n for n, _ in parts):,} removed"
+    lines = [line for n, reason in parts for line in textwrap.wrap(f"{n:,}  {reason}", 50, subsequent_indent="    ")]
+    return [(head, "bold"), *((line, "normal") for line in lines)]
+
+
+def _box(
+    axes: Axes, x: float, y: float, width: float, height: float, lines: Sequence[tuple[str, str]], step: float, fill: str
+) -> None:
+    axes.add_patch(Rectangle((x, y), width, height, fc=fill, ec=style.MUTED, lw=0.7))
+    top = y + (height - step * len(lines)) / 2 + step / 2
+    for i, (text, weight) in enumerate(lines):
+        axes.text(x + 0.1, top + i * step, text, va="center", weight=weight, size=7.8 if step > 0.16 else 7.2)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.add_patch(
+        FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=7, lw=0.8, color=style.MUTED, shrinkA=0, shrinkB=0)
+    )
+
+
+def gradability(quality: pd.DataFrame, threshold: float) -> Figure:
+    """Histogram of gradability, 0 to 1 in steps of 0.025, with the threshold.
+
+    Parameters
+    ----------
+    quality : DataFrame
+        Columns gradability (0-1 or NaN) and gradable (bool).
+    threshold : float
+        Drawn as a line, 0-1.
+    """
+    scored = quality[np.isfinite(quality["gradability"].astype(float))]
+    with style.styled():
+        if scored.empty:
+            return _message("No photograph has a gradability.")
+        passed = scored["gradable"].astype(bool)
+        values = scored["gradability"].astype(float)
+        figure = style.new_figure(2.3)
+        axes = figure.add_axes((0.085, 0.19, 0.9, 0.68))
+        axes.hist(
+            [values[~passed], values[passed]], bins=np.linspace(0, 1, 41).tolist(), stacked=True,
+            color=[style.ORANGE, style.BLUE], edgecolor="white", linewidth=0.4,
+            label=[f"ungradable ({(~passed).sum():,})", f"gradable ({passed.sum():,})"],
+        )  # fmt: skip
+        axes.axvline(threshold, color=style.INK, lw=0.9, ls=(0, (4, 2)), label=f"threshold ({threshold:g})")
+        axes.set(xlim=(0, 1), xlabel="Gradability", ylabel="Photographs")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.1)
+    return figure
+
+
+def forest_of(inputs: ReportInputs, outcome: str) -> Figure:
+    """Forest plot of one outcome of a report."""
+    table = inputs.associations[outcome]
+    hidden = table.loc[~estimable(table), "biomarker"].nunique()
+    note = f"{count(hidden, 'biomarker')} without an estimate in at least one model; see the table." if hidden else ""
+    title = inputs.outcome_label(outcome)
+    return forest(table, inputs.model_names(table), title=title, alpha=inputs.alpha, note=note)
+
+
+def flow_of(inputs: ReportInputs) -> Figure:
+    """Flow diagram of a report, with the outcomes that were analysed at the level of the models."""
+    level = "eyes" if inputs.unit == "eye" else "participants"
+    recorded = inputs.flow.get("outcomes") or {}
+    counts = {f"{inputs.outcome_label(o)} ({level})": recorded[o][level] for o in inputs.associations if o in recorded}
+    return flow(inputs.stages, counts)
+
+
+def write_figures(inputs: ReportInputs, folder: str | Path) -> list[Path]:
+    """Write every figure as SVG and as PNG (300 dpi): flow, gradability and one forest plot an outcome.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+    folder : path-like
+        Made where it does not exist.
+
+    Returns
+    -------
+    list of Path
+        ``flow``, ``gradability`` and ``forest_OUTCOME``, each .svg then .png. Characters of an outcome other than
+        letters, digits, ``-``, ``_`` and ``.`` become ``_``.
+    """
+    figures = {"flow": flow_of(inputs), "gradability": gradability(inputs.quality, inputs.threshold)}
+    for outcome in inputs.associations:
+        figures["forest_" + re.sub(r"[^\w.-]", "_", outcome)] = forest_of(inputs, outcome)
+    paths = []
+    for name, figure in figures.items():
+        for suffix, content in ((".svg", style.svg_text(figure)), (".png", style.png_bytes(figure))):
+            path = Path(folder) / f"{name}{suffix}"
+            write_bytes(content, path)
+            paths.append(path)
+    return paths

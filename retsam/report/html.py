@@ -1,0 +1,126 @@
+"""One HTML file that holds the whole report: no script, no request, no date."""
+
+import base64
+from functools import cache
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from retsam.report import figures, prose, style, tables
+from retsam.report.inputs import ReportInputs, model_label
+from retsam.report.tables import DisplayTable
+from retsam.taxonomy import TARGETS
+
+OUTCOMES_ABREAST = 4
+"""Outcomes side by side in one part of Table 1."""
+
+
+def build_report(inputs: ReportInputs) -> str:
+    """Write the report of a cohort.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+
+    Returns
+    -------
+    str
+        HTML, self-contained: style sheet, figures (SVG) and thumbnails are embedded, a content security policy forbids
+        scripts and requests. The same inputs give the same text.
+    """
+    return _environment().get_template("report.html").render(
+        title=inputs.title or inputs.cohort,
+        cohort=inputs.cohort,
+        version=inputs.provenance.get("retsam"),
+        summary=prose.summary(inputs),
+        facts=_facts(inputs),
+        flow_svg=_flow(inputs),
+        notes=list(inputs.flow.get("notes") or []),
+        table_one=_table_one(inputs),
+        gradability_svg=_gradability(inputs),
+        quality=tables.quality_reasons(inputs),
+        unusable=tables.unusable(inputs),
+        overview=tables.overview(inputs) if inputs.associations else None,
+        outcomes=[_outcome(inputs, name, i) for i, name in enumerate(inputs.associations, start=1)],
+        missingness=tables.missingness(inputs),
+        thumbnails=[{"uri": _data_uri(t.data, t.media_type), "caption": t.caption} for t in inputs.thumbnails],
+        legend=_legend(inputs),
+        dictionary=tables.dictionary(inputs),
+        methods=prose.methods(inputs),
+        strobe=prose.STROBE,
+        provenance=tables.flattened({k: v for k, v in inputs.provenance.items() if k != "config"}),
+        config=tables.flattened(inputs.config),
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("retsam.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
+    """Large numbers at the top: (number, what)."""
+    quality = inputs.quality
+    people = inputs.participants["participant_id"].nunique() if "participant_id" in inputs.participants else 0
+    return [
+        (f"{len(inputs.images):,}", "photographs"),
+        (f"{int(quality['gradable'].astype(bool).sum()):,}", "gradable"),
+        (f"{len(inputs.eyes):,}", "eyes analysed"),
+        (f"{people:,}", "participants"),
+        (f"{len(tables.used_biomarkers(inputs)):,}", "biomarkers"),
+        (f"{len(inputs.associations):,}", "outcomes"),
+    ]
+
+
+def _flow(inputs: ReportInputs) -> Markup:
+    words = [
+        f"{stage.get('label')}: {stage.get('n_images'):,} photographs" for stage in inputs.stages if stage.get("n_images") is not None
+    ]
+    return _svg(figures.flow_of(inputs), "flow", "Flow diagram. " + "; ".join(words) + ".")
+
+
+def _gradability(inputs: ReportInputs) -> Markup:
+    label = f"Histogram of gradability with the threshold at {inputs.threshold:g}; the counts are in the table below."
+    return _svg(figures.gradability(inputs.quality, inputs.threshold), "gradability", label)
+
+
+def _svg(figure: Any, prefix: str, label: str) -> Markup:
+    return Markup(style.inline_svg(figure, prefix, label))  # our own drawing; text in it is outlines, the label is escaped
+
+
+def _table_one(inputs: ReportInputs) -> list[DisplayTable]:
+    names = list(inputs.associations)
+    parts = [names[i : i + OUTCOMES_ABREAST] for i in range(0, len(names), OUTCOMES_ABREAST)] or [[]]
+    made = [tables.table_one(inputs, part) for part in parts]
+    return [table for table in made if table is not None]
+
+
+def _outcome(inputs: ReportInputs, outcome: str, number: int) -> dict[str, Any]:
+    table, label = inputs.associations[outcome], inputs.outcome_label(outcome)
+    models = ", ".join(model_label(m) for m in inputs.model_names(table))
+    alternative = f"Forest plot of odds ratios for {label}, models {models}; every number is in the table below."
+    return {
+        "anchor": f"outcome-{number}",
+        "column": outcome,
+        "label": label,
+        "forest": _svg(figures.forest_of(inputs, outcome), f"forest{number}", alternative),
+        "not_estimable": tables.not_estimable(inputs, outcome),
+        "table": tables.associations(inputs, outcome),
+    }
+
+
+def _data_uri(data: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _legend(inputs: ReportInputs) -> list[tuple[str, str]]:
+    """Outlined targets of the thumbnails: (name, CSS colour)."""
+    shown = {name for thumbnail in inputs.thumbnails for name in thumbnail.targets}
+    return [(t.name.replace("_", " "), "#{:02x}{:02x}{:02x}".format(*t.colour)) for t in TARGETS.values() if t.name in shown]

@@ -1,0 +1,167 @@
+"""What a report is made from, and the words for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pandas as pd
+
+from retsam.status import Status
+
+
+class BiomarkerEntry(Protocol):
+    """The part of a biomarker's registry entry that the report prints."""
+
+    @property
+    def name(self) -> str:
+        """Column name."""
+
+    @property
+    def family(self) -> str:
+        """Group of related biomarkers."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values."""
+
+    @property
+    def definition(self) -> str:
+        """One sentence that says how the value is computed."""
+
+    @property
+    def reference(self) -> str:
+        """Publication that the definition follows."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """One small picture of the sample gallery.
+
+    Attributes
+    ----------
+    image_id : str
+    caption : str
+        What the picture shows and why it was chosen; also its alternative text.
+    data : bytes
+        Encoded JPEG or PNG, without metadata.
+    targets : tuple of str
+        What is outlined, for the legend.
+    """
+
+    image_id: str
+    caption: str
+    data: bytes
+    targets: tuple[str, ...] = ()
+
+    @property
+    def media_type(self) -> str:
+        """``image/png`` or ``image/jpeg``, from the first bytes."""
+        return "image/png" if self.data.startswith(b"\x89PNG") else "image/jpeg"
+
+
+OUTCOME_LABELS = {
+    "dr": "Diabetic retinopathy",
+    "amd": "Age-related macular degeneration",
+    "glaucoma": "Glaucoma",
+    "myopia": "Pathologic myopia",
+}
+"""Names of the four standard outcome columns."""
+
+MODEL_LABELS = {"crude": "Crude", "age_sex": "Age and sex", "full": "Fully adjusted"}
+"""Names of the usual models; others are printed as they are."""
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything a report says, in memory.
+
+    Attributes
+    ----------
+    cohort : str
+        Name of the cohort; any text.
+    images, eyes, participants : DataFrame
+        Tables of :class:`retsam.cohort.Cohort`. Used of them: image_id, quality_status, gradability (0-1), gradable (bool) and
+        ``NAME__status`` of each biomarker in ``images``; covariates and outcomes (0, 1, NaN) in ``participants``.
+    flow : mapping
+        Account of the cohort. Used of it: stages, a list of {stage, label, n_images, n_eyes, n_participants, removed (reason ->
+        number of images)}; outcomes, name -> {eyes, participants} -> {cases, controls, unknown}; notes, a list of sentences.
+    associations : mapping
+        Outcome -> table with the columns of an association table. May be empty.
+    biomarkers : mapping
+        Name -> entry with name, family, unit, definition and reference.
+    thumbnails : sequence of Thumbnail
+    provenance, config : mapping
+        Nested values are printed as they are; absolute paths are cut to their last part.
+    outcome_labels : mapping
+        Outcome column -> name in print; added to :data:`OUTCOME_LABELS`.
+    models : mapping
+        Model -> covariates, in the order of adjustment. The last one that an association table holds is the one
+        that the summary counts.
+    covariates : sequence of str
+        Participant columns of Table 1, besides age and sex.
+    threshold : float
+        Gradability from which a photograph counts as gradable, 0-1.
+    policy : str
+        ``exclude``, ``flag`` or ``none``: what happens to ungradable photographs.
+    unit : str
+        Rows of the association models: ``eye`` or ``participant``.
+    alpha : float
+        Significance threshold on q.
+    title : str, optional
+        Heading; by default the cohort's name.
+    """
+
+    cohort: str
+    images: pd.DataFrame
+    eyes: pd.DataFrame
+    participants: pd.DataFrame
+    flow: Mapping[str, Any]
+    associations: Mapping[str, pd.DataFrame]
+    biomarkers: Mapping[str, BiomarkerEntry]
+    thumbnails: Sequence[Thumbnail] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    outcome_labels: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    covariates: Sequence[str] = ("age", "sex")
+    threshold: float = 0.5
+    policy: str = "exclude"
+    unit: str = "eye"
+    alpha: float = 0.05
+    title: str | None = None
+
+    @property
+    def stages(self) -> Sequence[Mapping[str, Any]]:
+        """Stages of the flow; empty where none were recorded."""
+        return self.flow.get("stages") or []
+
+    @property
+    def quality(self) -> pd.DataFrame:
+        """Image_id, status, gradability and gradable of every image; the status is that of the quality step."""
+        status = "quality_status" if "quality_status" in self.images else "status"
+        return self.images[["image_id", status, "gradability", "gradable"]].rename(columns={status: "status"})
+
+    def outcome_label(self, outcome: str) -> str:
+        """Name of an outcome in print."""
+        return {**OUTCOME_LABELS, **self.outcome_labels}.get(outcome, outcome)
+
+    def model_names(self, table: pd.DataFrame) -> list[str]:
+        """Models of one association table, from the least to the most adjusted."""
+        present = list(dict.fromkeys(table["model"]))
+        declared = [model for model in (*self.models, *MODEL_LABELS) if model in present]
+        return list(dict.fromkeys([*declared, *present]))
+
+    def primary_model(self, table: pd.DataFrame) -> str | None:
+        """The most adjusted model of an association table; None for an empty one."""
+        names = self.model_names(table)
+        return names[-1] if names else None
+
+
+def model_label(model: str) -> str:
+    """Name of a model in print."""
+    return MODEL_LABELS.get(model, model)
+
+
+def estimable(table: pd.DataFrame) -> pd.Series:
+    """Rows of an association table that hold an estimate: status ok and a positive, finite odds ratio."""
+    return (table["status"] == Status.OK) & table["or"].gt(0) & table["or"].lt(float("inf"))

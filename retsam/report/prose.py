@@ -1,0 +1,136 @@
+"""The sentences of a report, written from its numbers. No sentence claims what the numbers do not hold."""
+
+from retsam.report.inputs import ReportInputs, estimable, model_label
+from retsam.report.tables import count, percent, significant
+from retsam.status import Status
+
+
+def summary(inputs: ReportInputs) -> list[str]:
+    """Summarise a report in one paragraph, as a list of sentences."""
+    return [*_who(inputs), *_what(inputs), _caution(inputs)]
+
+
+def _who(inputs: ReportInputs) -> list[str]:
+    quality = inputs.quality
+    scored = quality["status"].isin([Status.OK, Status.UNGRADABLE])
+    gradable = int((scored & quality["gradable"].astype(bool)).sum())
+    total = len(inputs.images)
+    people = inputs.participants["participant_id"].nunique() if "participant_id" in inputs.participants else 0
+    policy = {"exclude": "were excluded", "flag": "were kept and marked", "none": "were kept"}[inputs.policy]
+    return [
+        f"The cohort holds {count(total, 'photograph')}, of which {gradable:,} ({percent(gradable, total)}) are gradable; "
+        f"photographs below the gradability threshold of {inputs.threshold:g} {policy}.",
+        f"{count(len(inputs.eyes), 'eye')} of {count(people, 'participant')} {_were(people)} left for analysis.",
+    ]
+
+
+def _were(n: int) -> str:
+    return "was" if n == 1 else "were"
+
+
+def _what(inputs: ReportInputs) -> list[str]:
+    if not inputs.associations:
+        return ["No outcome was given, so no association was estimated."]
+    return [_of_outcome(inputs, outcome) for outcome in inputs.associations]
+
+
+def _of_outcome(inputs: ReportInputs, outcome: str) -> str:
+    table, label = inputs.associations[outcome], inputs.outcome_label(outcome)
+    model = inputs.primary_model(table)
+    if model is None:
+        return f"{label}: no biomarker was tested."
+    rows = table[table["model"] == model]
+    possible = int(estimable(rows).sum())
+    if not possible:
+        return f"{label}: no association could be estimated ({count(len(rows), 'biomarker')} tried; reasons below)."
+    found = significant(table, model, inputs.alpha)
+    flagged = int(found["definitional"].astype(bool).sum())
+    cases = int(rows.loc[estimable(rows), "n_events"].max())
+    text = (
+        f"{label} (up to {cases:,} affected {inputs.unit}s): {len(found)} of {count(possible, 'biomarker')} "
+        f"{_were(len(found)) if len(found) == 1 else 'were'} associated at q < {inputs.alpha:g} in the model "
+        f"“{model_label(model)}”"
+    )
+    if flagged:
+        verb = "measures" if flagged == 1 else "measure"
+        text += f", {flagged} of them in a definitional pair ({verb} what the outcome is defined by, and no risk)"
+    left = len(rows) - possible
+    return text + (f"; {left} could not be estimated." if left else ".")
+
+
+def _caution(inputs: ReportInputs) -> str:
+    if not inputs.associations:
+        return "The tables below describe the photographs and the biomarkers only."
+    return (
+        "These are associations between measurements and labels of the same photographs: they show neither cause nor direction, "
+        "may reflect image quality, camera or selection, and need a cohort of their own to be confirmed."
+    )
+
+
+def methods(inputs: ReportInputs) -> list[tuple[str, str]]:
+    """Methods as (heading, paragraph), from the settings and the tables."""
+    return [
+        ("Photographs and quality", _methods_quality(inputs)),
+        ("Segmentation and biomarkers", _methods_biomarkers(inputs)),
+        ("Eyes and participants", _methods_cohort(inputs)),
+        *([("Associations", _methods_associations(inputs))] if inputs.associations else []),
+    ]
+
+
+def _methods_quality(inputs: ReportInputs) -> str:
+    policy = {
+        "exclude": "Photographs below it were excluded",
+        "flag": "Photographs below it were kept and marked",
+        "none": "It was reported, and no photograph was excluded for it",
+    }[inputs.policy]
+    return (
+        "Each photograph was cropped to the square around its circular field of view and resized to one canonical frame without "
+        "changing its aspect. Gradability is a calibrated probability between 0 and 1, computed at a fixed size from field, focus, "
+        f"illumination and contrast; the threshold is {inputs.threshold:g}. {policy}."
+    )
+
+
+def _methods_biomarkers(inputs: ReportInputs) -> str:
+    segmentation = inputs.config.get("segmentation") or {}
+    model = segmentation.get("model") if isinstance(segmentation, dict) else None
+    used = f"Structures were segmented with the model “{model}”. " if model else ""
+    return (
+        f"{used}Every biomarker is a value with a status: where the structure was not visible, the evidence too thin or the scale "
+        "unknown, the value is missing and the reason counted below. Units other than micrometres are ratios, degrees or multiples "
+        "of the disc diameter, because the magnification of an eye is not known from its photograph."
+    )
+
+
+def _methods_cohort(inputs: ReportInputs) -> str:
+    return (
+        "An eye is represented by its photograph with the highest gradability. A participant counts as affected if any analysed eye "
+        "is, and has the mean of the eyes as biomarker value. A missing label is unknown, never unaffected."
+    )
+
+
+def _methods_associations(inputs: ReportInputs) -> str:
+    declared = [
+        f"“{model_label(model)}” ({', '.join(covariates) if covariates else 'no covariate'})"
+        for model, covariates in inputs.models.items()
+    ]
+    models = f" Models, declared beforehand: {'; '.join(declared)}." if declared else ""
+    methods_used = sorted({str(m) for t in inputs.associations.values() for m in t.loc[estimable(t), "method"]})
+    methods_named = f" Methods used (see the tables): {', '.join(methods_used)}." if methods_used else ""
+    return (
+        f"Each biomarker was held against each outcome by logistic regression with one row per {inputs.unit}; complete cases per "
+        f"biomarker. Odds ratios are for one standard deviation more of the biomarker.{models}{methods_named} "
+        "False discovery rates (q) are after Benjamini and Hochberg. An odds ratio that no method could estimate is listed with its reason."
+    )
+
+
+STROBE: tuple[tuple[str, str, str, str], ...] = (
+    ("6", "Eligibility of photographs and eyes", "Flow of photographs", "flow"),
+    ("7, 8", "Definition and measurement of the biomarkers", "Biomarker dictionary", "dictionary"),
+    ("11", "Handling of quantitative variables: per standard deviation", "Methods", "methods"),
+    ("12", "Models, clustering of eyes, missing data", "Methods", "methods"),
+    ("13", "Numbers at each stage and reasons for exclusion", "Flow of photographs", "flow"),
+    ("14", "Characteristics of the participants; missing values", "Participants", "participants"),
+    ("15", "Outcome events", "Associations", "associations"),
+    ("16", "Crude and adjusted estimates with 95% intervals", "Associations", "associations"),
+)
+"""STROBE items for cross-sectional studies that this report fills in: item, what, where, anchor."""

@@ -1,0 +1,422 @@
+"""The tables of a report as text: numbers formatted, rows in order, nothing left to the template but layout."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retsam.report.inputs import ReportInputs, estimable, model_label
+from retsam.status import MEANING, Status
+
+DASH = "–"
+MOST_LEVELS = 8
+"""A text column with more levels than this is left out of Table 1."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """One heading cell."""
+
+    text: str
+    columns: int = 1
+    rows: int = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One body row; a `group` row holds a single cell that names the rows below it."""
+
+    cells: tuple[str, ...]
+    group: bool = False
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class DisplayTable:
+    """A table ready to print.
+
+    Attributes
+    ----------
+    key : str
+        Unique on the page.
+    caption : str
+    header : tuple of tuples of Heading
+    rows : tuple of Row
+    align : str
+        One letter a column: l or r.
+    notes : tuple of str
+        Below the table.
+    """
+
+    key: str
+    caption: str
+    header: tuple[tuple[Heading, ...], ...]
+    rows: tuple[Row, ...]
+    align: str
+    notes: tuple[str, ...] = ()
+
+
+def count(n: Any, noun: str) -> str:
+    """Number with its noun: ``1 eye``, ``1,787 eyes``."""
+    return f"{int(n):,} {noun}{'' if int(n) == 1 else 's'}"
+
+
+def percent(part: int, whole: int) -> str:
+    """Share in per cent with one digit; a dash where the whole is zero."""
+    return f"{100 * part / whole:.1f}%" if whole else DASH
+
+
+def ratio(value: float) -> str:
+    """Odds ratio with three significant digits or two decimals: ``0.85``, ``12.3``, ``<0.01``, ``>999``."""
+    if math.isnan(value):
+        return DASH
+    if value < 0.005:
+        return "<0.01"
+    if value > 999.5:
+        return ">999"
+    return f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+
+
+def interval(odds: float, low: float, high: float) -> str:
+    """Odds ratio with its 95% interval: ``0.85 (0.70–1.02)``; a dash where there is none."""
+    return DASH if math.isnan(odds) else f"{ratio(odds)} ({ratio(low)}–{ratio(high)})"
+
+
+def q_value(value: float) -> str:
+    """P or q value: three decimals, ``<0.001`` below."""
+    if math.isnan(value):
+        return DASH
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def number(value: float) -> str:
+    """Measured value with four significant digits, no exponent between 0.0001 and 100,000."""
+    if math.isnan(value):
+        return DASH
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.4g}"
+
+
+def reason_label(reason: str) -> str:
+    """Status code in words."""
+    other = {"not_best_image_of_eye": "not the best photograph of its eye"}
+    return other.get(str(reason), str(reason).replace("_", " "))
+
+
+def meaning(reason: str) -> str:
+    """Sentence for a status code; the code itself in words where it is none of ours."""
+    return MEANING[Status(reason)] if reason in set(Status) else reason_label(reason)
+
+
+def _heads(*texts: str) -> tuple[tuple[Heading, ...], ...]:
+    return (tuple(Heading(t) for t in texts),)
+
+
+def overview(inputs: ReportInputs) -> DisplayTable:
+    """One row an outcome: participants with and without it, and how many biomarkers are associated per model."""
+    tables = inputs.associations
+    models = list(dict.fromkeys(m for table in tables.values() for m in inputs.model_names(table)))
+    rows = []
+    for outcome, table in tables.items():
+        known = _binary(inputs.participants, outcome)
+        cells = [inputs.outcome_label(outcome), f"{int((known == 1).sum()):,}", f"{int((known == 0).sum()):,}"]
+        cells += [f"{int(known.isna().sum()):,}", f"{table['biomarker'].nunique():,}"]
+        for model in models:
+            found = significant(table, model, inputs.alpha)
+            flagged = int(found["definitional"].sum())
+            tested = int((estimable(table) & (table["model"] == model)).sum())
+            cells.append(f"{len(found)} of {tested}" + f" ({flagged} definitional)" * bool(flagged))
+        rows.append(Row(tuple(cells)))
+    top = (
+        Heading("Outcome", rows=2),
+        Heading("Participants", columns=3),
+        Heading("Biomarkers tested", rows=2),
+        *([Heading(f"Associated at q < {inputs.alpha:g}, of those estimable", columns=len(models))] if models else []),
+    )
+    second = tuple(Heading(t) for t in ("with", "without", "unknown", *(model_label(m) for m in models)))
+    note = "q: false discovery rate (Benjamini–Hochberg). Definitional: the biomarker measures what defines the outcome."
+    caption = "Outcomes and number of associated biomarkers, by model."
+    return DisplayTable("overview", caption, (top, second), tuple(rows), "l" + "r" * (4 + len(models)), (note,))
+
+
+def significant(table: pd.DataFrame, model: str | None, alpha: float) -> pd.DataFrame:
+    """Rows of one model that are estimable and have q below `alpha`."""
+    return table[estimable(table) & (table["model"] == model) & (table["q"] < alpha)]
+
+
+def _binary(participants: pd.DataFrame, outcome: str) -> pd.Series:
+    """Outcome of the participants as 0, 1 or NaN; all NaN where the column is missing."""
+    if outcome not in participants:
+        return pd.Series(np.nan, index=participants.index)
+    return pd.to_numeric(participants[outcome], errors="coerce")
+
+
+LABELS = {
+    "age": "Age, years",
+    "sex": "Sex",
+    "n_eyes": "Eyes analysed",
+    "site": "Site",
+    "camera": "Camera",
+    "gradability": "Gradability",
+}
+LEVELS = {"sex": {"f": "female", "m": "male"}}
+
+
+def table_one(inputs: ReportInputs, outcomes: Sequence[str]) -> DisplayTable | None:
+    """Participants by outcome, with standardised mean differences (tableone package).
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+    outcomes : sequence of str
+        Side by side; an outcome without cases, or without controls, has an empty column and no difference.
+
+    Returns
+    -------
+    DisplayTable or None
+        None where there are no participants, or no characteristic to show.
+    """
+    data, categorical, skipped = _characteristics(inputs)
+    if data.empty or not len(data.columns):
+        return None
+    base = _tableone(data, categorical, None)
+    groups = {o: _grouped(inputs, data, categorical, o) for o in outcomes}
+    rows, previous = [], ""
+    for variable, level in base.index:
+        if level and variable != previous:
+            rows.append(Row((variable,), group=True))
+        previous = variable
+        cells = [_level(level) if level else "Participants" if variable == "n" else variable]
+        cells += [_cell(base, (variable, level), "Overall"), _cell(base, (variable, level), "Missing") or DASH * (not level)]
+        for o in outcomes:
+            cells += [_cell(groups[o], (variable, level), c) or DASH for c in ("without", "with")]
+            cells.append(_cell(groups[o], (variable, level), "SMD"))
+        rows.append(Row(tuple(cells)))
+    top = [Heading("Characteristic", rows=2), Heading("All", rows=2), Heading("Missing", rows=2)]
+    top += [Heading(inputs.outcome_label(o), columns=3) for o in outcomes]
+    second = tuple(Heading(t) for _ in outcomes for t in ("without", "with", "SMD"))
+    header = (tuple(top), second) if outcomes else (tuple(Heading(h.text) for h in top),)
+    notes = [
+        "SMD: standardised mean difference between participants with and without the outcome; it does not depend on the size of the "
+        "cohort, and above 0.1 in size it is often read as a difference. Participants whose outcome is unknown count under All only. "
+        "P values are left out on purpose: these columns describe the cohort, they do not test it.",
+        *([f"Not shown: {'; '.join(skipped)}."] if skipped else []),
+    ]
+    key = "table-one-" + "-".join(str(list(inputs.associations).index(o) + 1) for o in outcomes)
+    return DisplayTable(key, "Participants.", header, tuple(rows), "l" + "r" * (2 + 3 * len(outcomes)), tuple(notes))
+
+
+def _level(level: str) -> str:
+    return "missing" if level == "None" else level
+
+
+def _characteristics(inputs: ReportInputs) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Columns for Table 1 under their printed names; which are categorical; which were left out and why."""
+    people = inputs.participants
+    wanted = dict.fromkeys(["age", "sex", "n_eyes", *inputs.covariates, "camera", "site", "gradability"])
+    columns: dict[str, pd.Series] = {}
+    categorical, skipped = [], []
+    for name in (w for w in wanted if w in people):
+        values, label = people[name], LABELS.get(name, name)
+        levels = values.dropna().nunique()
+        if not levels:
+            skipped.append(f"{label} (no value)")
+            continue
+        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and levels > 2 and name != "n_eyes":
+            columns[label] = values.astype(float)
+        elif levels > MOST_LEVELS:
+            skipped.append(f"{label} ({levels:,} levels)")
+        else:
+            words = LEVELS.get(name, {})
+            columns[label] = values.map(lambda v, w=words: None if pd.isna(v) else w.get(v, _plain(v))).astype(object)
+            categorical.append(label)
+    return pd.DataFrame(columns, index=people.index), categorical, skipped
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _grouped(inputs: ReportInputs, data: pd.DataFrame, categorical: list[str], outcome: str) -> pd.DataFrame | None:
+    known = _binary(inputs.participants, outcome)
+    if known.notna().sum() == 0:
+        return None
+    return _tableone(data, categorical, known.map({0.0: "without", 1.0: "with"}).astype(object))
+
+
+def _tableone(data: pd.DataFrame, categorical: list[str], groups: pd.Series | None) -> pd.DataFrame:
+    """Run tableone and return its cells under plain column names."""
+    from tableone import TableOne  # half a second to import, and only needed here
+
+    column = "\0group"
+    table = data if groups is None else data.assign(**{column: groups.where(groups.notna(), None)})
+    with warnings.catch_warnings():  # tableone meets pandas' deprecations, and means of empty groups
+        warnings.simplefilter("ignore")
+        made = TableOne(
+            table.reset_index(drop=True), columns=list(data.columns), categorical=categorical, pval=False, overall=True,
+            groupby=None if groups is None else column, smd=groups is not None, missing=True,
+        ).tableone  # fmt: skip
+    names = [c[-1] if isinstance(c, tuple) else c for c in made.columns]
+    made.columns = pd.Index(["SMD" if str(n).startswith("SMD") else n for n in names])
+    return made
+
+
+def _cell(table: pd.DataFrame | None, key: tuple[str, str], column: str) -> str:
+    if table is None or column not in table or key not in table.index:
+        return ""
+    text = str(table.at[key, column])
+    return "" if text in {"nan", "None"} else text.replace("nan (nan)", DASH)
+
+
+def quality_reasons(inputs: ReportInputs) -> DisplayTable:
+    """How many photographs are gradable, ungradable, or failed, and why."""
+    quality = inputs.quality
+    ok = _scored(quality)
+    gradable = ok & quality["gradable"].astype(bool)
+    rows = [
+        ("gradable", int(gradable.sum()), f"gradability of {inputs.threshold:g} or more"),
+        ("not gradable", int((ok & ~gradable).sum()), f"gradability below {inputs.threshold:g}"),
+    ]
+    counts = quality.loc[~ok, "status"].value_counts()
+    rows += [(reason_label(s), int(counts[s]), meaning(s)) for s in sorted(counts.index, key=lambda s: (-counts[s], s))]
+    total = len(quality)
+    body = tuple(Row((name, f"{n:,}", percent(n, total), why)) for name, n, why in rows)
+    caption = f"Quality of {count(total, 'photograph')}."
+    return DisplayTable("quality-reasons", caption, _heads("Result", "Photographs", "Share", "Meaning"), body, "lrrl")
+
+
+def _scored(quality: pd.DataFrame) -> pd.Series:
+    return quality["status"].isin([Status.OK, Status.UNGRADABLE])
+
+
+def unusable(inputs: ReportInputs, most: int = 50) -> DisplayTable | None:
+    """List the photographs that could not be scored, by image_id; None where there are none."""
+    bad = inputs.quality[~_scored(inputs.quality)]
+    if bad.empty:
+        return None
+    rows = tuple(
+        Row((str(i), reason_label(s), meaning(s))) for i, s in zip(bad["image_id"][:most], bad["status"][:most], strict=True)
+    )
+    notes = (f"{len(bad) - most:,} more are in the quality tables.",) if len(bad) > most else ()
+    return DisplayTable("unusable", "Photographs that could not be used.", _heads("image_id", "Status", "Meaning"), rows, "lll", notes)
+
+
+def associations(inputs: ReportInputs, outcome: str) -> DisplayTable:
+    """Every row of one outcome's association table, grouped by family."""
+    table = inputs.associations[outcome]
+    models = inputs.model_names(table)
+    shown = estimable(table)
+    rows: list[Row] = []
+    for family in dict.fromkeys(table["family"]):
+        rows.append(Row((str(family).replace("_", " ").capitalize(),), group=True))
+        part = table[table["family"] == family]
+        for biomarker in dict.fromkeys(part["biomarker"]):
+            of_one = part[part["biomarker"] == biomarker]
+            for model in (m for m in models if m in set(of_one["model"])):
+                for index, r in of_one[of_one["model"] == model].iterrows():
+                    rows.append(_association_row(r, bool(shown[index]), inputs.alpha))
+    number_of = len(list(inputs.associations)) and list(inputs.associations).index(outcome) + 1
+    header = _heads(
+        "Biomarker", "Model", "n", "Events", "Participants", "Mean (SD)", "OR (95% CI)", "p", "q", "Method", "Evidence", "Status"
+    )
+    notes = [
+        "OR: odds ratio for one standard deviation more of the biomarker; n: rows of the model "
+        f"({inputs.unit}s); q: Benjamini–Hochberg; bold: q < {inputs.alpha:g}."
+    ]
+    if table["definitional"].astype(bool).any():
+        notes.append("† Definitional pair: the biomarker measures what the outcome is defined by; its odds ratio is not a risk.")
+    caption = f"All associations with {inputs.outcome_label(outcome)}."
+    return DisplayTable(f"associations-{number_of}", caption, header, tuple(rows), "llrrrrrrrlll", tuple(notes))
+
+
+def _association_row(r: pd.Series, shown: bool, alpha: float) -> Row:
+    name = str(r["biomarker"]) + " †" * bool(r["definitional"])
+    spread = f"{number(float(r['mean']))} ({number(float(r['sd']))})" if pd.notna(r["mean"]) else DASH
+    odds = interval(float(r["or"]), float(r["ci_low"]), float(r["ci_high"])) if shown else DASH
+    counts = [f"{int(r[c]):,}" if pd.notna(r[c]) else DASH for c in ("n", "n_events", "n_participants")]
+    words = [reason_label(r[c]) if pd.notna(r[c]) else DASH for c in ("method", "evidence", "status")]
+    p, q = q_value(float(r["p"])), q_value(float(r["q"]))
+    return Row((name, model_label(r["model"]), *counts, spread, odds, p, q, *words), strong=shown and bool(r["q"] < alpha))
+
+
+def not_estimable(inputs: ReportInputs, outcome: str) -> list[tuple[str, str]]:
+    """Rows of an outcome without an estimate.
+
+    Returns
+    -------
+    list of (str, str)
+        What is the case (model and reason), and the biomarkers it holds for.
+    """
+    table = inputs.associations[outcome]
+    left = table[~estimable(table)]
+    found: dict[tuple[str, str], list[str]] = {}
+    for model in inputs.model_names(table):
+        for _, r in left[left["model"] == model].iterrows():
+            reason = r["status"] if r["status"] != Status.OK else Status.NOT_CONVERGED
+            found.setdefault((model, str(reason)), []).append(str(r["biomarker"]))
+    return [(f"{model_label(m)}: {meaning(s)}", ", ".join(names)) for (m, s), names in found.items()]
+
+
+def used_biomarkers(inputs: ReportInputs) -> list[str]:
+    """Biomarkers of the association tables, else those of the images table; in the registry's order, unknown ones last."""
+    named = dict.fromkeys(str(b) for table in inputs.associations.values() for b in table["biomarker"])
+    found = named or dict.fromkeys(name for name in inputs.biomarkers if f"{name}__status" in inputs.images)
+    return [*(b for b in inputs.biomarkers if b in found), *(b for b in found if b not in inputs.biomarkers)]
+
+
+def missingness(inputs: ReportInputs) -> DisplayTable | None:
+    """Biomarker by status, number of images; None where no status was recorded or there are no images."""
+    images = inputs.images
+    names = [n for n in used_biomarkers(inputs) if f"{n}__status" in images]
+    if not names or images.empty:
+        return None
+    counts = {n: images[f"{n}__status"].fillna("unknown").value_counts() for n in names}
+    seen = {str(s) for c in counts.values() for s in c.index} - {Status.OK.value}
+    reasons = [s.value for s in Status if s.value in seen] + sorted(seen - {s.value for s in Status})
+    rows = []
+    for n in names:
+        ok = int(counts[n].get(Status.OK.value, 0))
+        rows.append(Row((n, f"{ok:,}", percent(ok, len(images)), *(f"{int(counts[n].get(r, 0)):,}" for r in reasons))))
+    notes = tuple(f"{reason_label(r)}: {meaning(r)}." for r in reasons)
+    caption = f"Availability of each biomarker over {count(len(images), 'photograph')}, by status."
+    header = _heads("Biomarker", "computed", "share", *(reason_label(r) for r in reasons))
+    return DisplayTable("missingness", caption, header, tuple(rows), "l" + "r" * (2 + len(reasons)), notes)
+
+
+def dictionary(inputs: ReportInputs) -> DisplayTable | None:
+    """Definition of every biomarker used; None where there is none."""
+    names = used_biomarkers(inputs)
+    rows = []
+    for name in names:
+        entry = inputs.biomarkers.get(name)
+        known = (entry.family, entry.unit, entry.definition, entry.reference) if entry else (DASH, DASH, "not in the registry", DASH)
+        rows.append(Row((name, *(str(k).replace("_", " ") if i == 0 else str(k) or DASH for i, k in enumerate(known)))))
+    header = _heads("Biomarker", "Family", "Unit", "Definition", "Reference")
+    return DisplayTable("dictionary", "Biomarkers: unit, definition and source.", header, tuple(rows), "lllll") if rows else None
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested mapping as (dotted key, text) in its own order, absolute paths cut to their last part."""
+    out: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            out += flattened(value, f"{name}.")
+        else:
+            out.append((name, _printed(value)))
+    return out
+
+
+def _printed(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, Mapping):
+        return "none"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_printed(v) for v in value) or "none"
+    text = str(value)
+    absolute = text.startswith(("/", "~", "\\")) or text[1:3] in {":\\", ":/"}
+    return text.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] if absolute else text
