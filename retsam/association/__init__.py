@@ -1,0 +1,7 @@
+"""Odds ratios of outcomes per standard deviation of a biomarker, with two eyes of a person handled as such."""
+
+from retsam.association.design import Exposure, is_definitional
+from retsam.association.multiplicity import q_values
+from retsam.association.run import ASSOCIATION, DEFAULT_MODELS, associate
+
+__all__ = ["ASSOCIATION", "DEFAULT_MODELS", "Exposure", "associate", "is_definitional", "q_values"]
