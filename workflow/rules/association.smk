@@ -23,6 +23,7 @@ rule associate:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
+        model=CONFIG.segmentation.model,
         unit=CONFIG.association.unit,
         min_events=CONFIG.association.min_events,
     script:

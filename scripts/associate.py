@@ -1,0 +1,23 @@
+"""Odds ratios of one outcome."""
+
+from retsam import tables
+from retsam.association import ASSOCIATION, associate
+from retsam.biomarkers import REGISTRY
+from retsam.logs import job_log
+from retsam.planning import read_plan
+from retsam.segmentation import load_engine
+
+with job_log(snakemake.log[0]):
+    plan = read_plan(snakemake.input.plan)
+    table = associate(
+        tables.read_table(snakemake.input.eyes),
+        tables.read_table(snakemake.input.participants),
+        snakemake.wildcards.outcome,
+        biomarkers=REGISTRY.values(),
+        models=plan.models,
+        unit=snakemake.params.unit,
+        min_events=snakemake.params.min_events,
+        evidence=load_engine(snakemake.params.model, device="cpu").targets,
+    )
+    tables.write_table(table, snakemake.output[0], ASSOCIATION)
+    print(table["status"].value_counts().to_string())

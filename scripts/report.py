@@ -1,0 +1,59 @@
+"""The cohort report and its figures, from stored tables and the masks of the photographs shown."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from retsam import tables
+from retsam.biomarkers import REGISTRY
+from retsam.logs import job_log
+from retsam.planning import read_plan
+from retsam.report.figures import write_figures
+from retsam.report.html import build_report
+from retsam.report.inputs import ReportInputs
+from retsam.report.overlays import choose_samples, render_samples
+
+
+def samples(images: pd.DataFrame, results: Path) -> list:
+    """Thumbnails of the chosen photographs; only the shards that hold them are read."""
+    chosen = choose_samples(images, snakemake.params.samples)
+    rows = images.loc[images["image_id"].isin(list(chosen)), "manifest_row"]
+    shards = [f"{index:05d}.parquet" for index in sorted(set((rows - 1) // snakemake.params.shard_size))]
+    if not shards:
+        return []
+    masks = tables.read_tables([results / "masks" / name for name in shards])
+    manifest = tables.read_tables([results / "manifest" / "shards" / name for name in shards])
+    return render_samples(masks, manifest, Path(snakemake.params.root), chosen)
+
+
+with job_log(snakemake.log[0]):
+    results = Path(snakemake.input.provenance).parent
+    plan = read_plan(snakemake.input.plan)
+    provenance = json.loads(Path(snakemake.input.provenance).read_text(encoding="utf-8"))
+    config = provenance["config"]
+    images = tables.read_table(snakemake.input.images)
+    inputs = ReportInputs(
+        cohort=config["cohort"],
+        title=config["report"]["title"],
+        images=images,
+        eyes=tables.read_table(snakemake.input.eyes),
+        participants=tables.read_table(snakemake.input.participants),
+        flow=json.loads(Path(snakemake.input.flow).read_text(encoding="utf-8")),
+        quality=images.drop(columns="status").rename(columns={"quality_status": "status"}),
+        associations={
+            outcome: tables.read_table(path)
+            for outcome, path in zip(plan.outcomes, snakemake.input.association, strict=True)
+        },
+        biomarkers=REGISTRY,
+        thumbnails=samples(images, results),
+        provenance=provenance,
+        config=config,
+        models=plan.models,
+        covariates=plan.covariates,
+        threshold=config["quality"]["threshold"],
+        policy=config["quality"]["policy"],
+        unit=config["association"]["unit"],
+    )
+    write_figures(inputs, snakemake.output.figures)
+    tables.write_bytes(build_report(inputs), snakemake.output.html)
