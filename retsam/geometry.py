@@ -126,3 +126,154 @@ class Frame:
         ints = ("width", "height", "frame_size", "crop_x", "crop_y", "crop_side")
         floats = ("fov_x", "fov_y", "fov_radius")
         return cls(**{k: int(row[k]) for k in ints}, **{k: float(row[k]) for k in floats})
+
+
+@dataclass(frozen=True)
+class RetinalAxes:
+    """Retinal coordinates: x towards temporal along the line from disc to fovea, y towards superior.
+
+    The axes come from the two landmarks, not from the image's border or the manifest, so that a mirrored photograph gives
+    the same coordinates. All attributes are in frame pixels.
+
+    Attributes
+    ----------
+    disc, fovea : (float, float)
+        Centres, x and y.
+    disc_diameter : float
+        Diameter of the circle that has the disc's area.
+    """
+
+    disc: tuple[float, float]
+    fovea: tuple[float, float]
+    disc_diameter: float
+
+    @property
+    def distance(self) -> float:
+        """Disc-fovea distance, pixels."""
+        return float(np.hypot(self.fovea[0] - self.disc[0], self.fovea[1] - self.disc[1]))
+
+    @property
+    def laterality(self) -> str:
+        """OD where the fovea lies left of the disc, else OS (a photograph shows the eye as seen from the front)."""
+        return "OD" if self.fovea[0] < self.disc[0] else "OS"
+
+    @property
+    def angle(self) -> float:
+        """Disc-fovea angle in degrees: positive where the fovea lies below the disc, in either eye."""
+        across = abs(self.fovea[0] - self.disc[0])
+        return float(np.degrees(np.arctan2(self.fovea[1] - self.disc[1], across)))
+
+    @property
+    def plausible(self) -> bool:
+        """Whether the landmarks can belong to one eye: 1.2 to 5 disc diameters apart, within 45 degrees of horizontal.
+
+        The distance is about 2.5 disc diameters and the angle about 8 degrees below the horizontal; a detector that took
+        a lesion for a landmark ends outside these wide limits.
+        """
+        return 1.2 <= self.distance / self.disc_diameter <= 5 and abs(self.angle) <= 45
+
+    def coordinates(self, xy: ArrayLike, origin: str = "disc") -> NDArray[np.float64]:
+        """Map frame points to retinal coordinates.
+
+        Parameters
+        ----------
+        xy : (..., 2) array-like
+            Frame pixels.
+        origin : {"disc", "fovea"}
+
+        Returns
+        -------
+        (..., 2) float64
+            Temporal and superior coordinate, disc diameters.
+        """
+        centre = np.asarray(self.disc if origin == "disc" else self.fovea, float)
+        temporal = (np.asarray(self.fovea, float) - np.asarray(self.disc, float)) / self.distance
+        superior = np.array([temporal[1], -temporal[0]])
+        if superior[1] > 0:  # image y points down
+            superior = -superior
+        return (np.asarray(xy, float) - centre) @ np.column_stack([temporal, superior]) / self.disc_diameter
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A ring or circle about the disc or the fovea, or one quadrant of it.
+
+    Attributes
+    ----------
+    origin : {"disc", "fovea"}
+    inner, outer : float
+        Radii from the origin, disc diameters.
+    quadrant : str
+        Empty, or ``superior``, ``inferior``, ``nasal``, ``temporal``: 90 degrees centred on that direction of
+        :class:`RetinalAxes`.
+    meaning : str
+    """
+
+    origin: str
+    inner: float
+    outer: float
+    quadrant: str
+    meaning: str
+
+    @property
+    def area(self) -> float:
+        """Full area in squared disc diameters, whether in view or not."""
+        return float(np.pi * (self.outer**2 - self.inner**2) * (0.25 if self.quadrant else 1))
+
+    def mask(
+        self, size: int, centre: tuple[float, float], disc_diameter: float, axes: RetinalAxes | None = None
+    ) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+        """Rasterise the zone within its bounding box.
+
+        Parameters
+        ----------
+        size : int
+            Side of the frame, pixels.
+        centre : (float, float)
+            The origin, frame pixels.
+        disc_diameter : float
+            Pixels.
+        axes : RetinalAxes, optional
+            Needed for a quadrant.
+
+        Returns
+        -------
+        box : (slice, slice)
+            Rows and columns of the frame.
+        inside : bool array of the box's shape
+        """
+        reach = self.outer * disc_diameter
+        x0, y0 = (int(np.clip(np.floor(c - reach), 0, size)) for c in centre)
+        x1, y1 = (int(np.clip(np.ceil(c + reach) + 1, 0, size)) for c in centre)
+        dx = (np.arange(x0, x1, dtype=np.float32) - np.float32(centre[0]))[None, :] / np.float32(disc_diameter)
+        dy = (np.arange(y0, y1, dtype=np.float32) - np.float32(centre[1]))[:, None] / np.float32(disc_diameter)
+        squared = dx**2 + dy**2
+        inside = (squared <= self.outer**2) & (squared >= self.inner**2)
+        if self.quadrant:
+            if axes is None:
+                raise ValueError(f"a {self.quadrant} quadrant needs the retinal axes")
+            unit = axes.coordinates(np.eye(2) + centre, "disc") - axes.coordinates(np.asarray(centre), "disc")
+            unit = (unit * axes.disc_diameter).astype(np.float32)
+            temporal, superior = dx * unit[0, 0] + dy * unit[1, 0], dx * unit[0, 1] + dy * unit[1, 1]
+            along, across = (temporal, superior) if self.quadrant in ("temporal", "nasal") else (superior, temporal)
+            inside &= (along if self.quadrant in ("temporal", "superior") else -along) > np.abs(across)
+        return (slice(y0, y1), slice(x0, x1)), inside
+
+
+_RING = "ring {} to {} disc diameters from the disc margin"
+ZONES: dict[str, Zone] = {
+    "zone_b": Zone("disc", 1.0, 1.5, "", _RING.format(0.5, 1)),
+    "zone_c": Zone("disc", 1.0, 2.5, "", _RING.format(0.5, 2)),
+    **{
+        f"zone_c_{q}": Zone("disc", 1.0, 2.5, q, f"{q} quadrant of the {_RING.format(0.5, 2)}")
+        for q in ("superior", "inferior", "nasal", "temporal")
+    },
+    "macula": Zone(
+        "fovea",
+        0.0,
+        2.0,
+        "",
+        "circle of 2 disc diameters about the fovea (outer ring of the ETDRS grid), without the disc",
+    ),
+}
+"""Zones B and C of the Atherosclerosis Risk in Communities study (from the centre: 1-1.5 and 1-2.5 disc diameters), and the ETDRS macula."""

@@ -27,6 +27,7 @@ class Status(StrEnum):
     NOT_SEGMENTED = "not_segmented"
     NOT_VISIBLE = "not_visible"
     # A biomarker
+    NOT_ASSESSED = "not_assessed"
     TOO_FEW_VESSELS = "too_few_vessels"
     OUT_OF_VIEW = "out_of_view"
     NO_SCALE = "no_scale"
@@ -51,6 +52,7 @@ MEANING: dict[Status, str] = {
     Status.FAILED: "an unexpected error while working on this image; the message is in the log",
     Status.NOT_SEGMENTED: "the model does not provide a target that this needs",
     Status.NOT_VISIBLE: "the structure was looked for and not found",
+    Status.NOT_ASSESSED: "the step that this needs was not run (no quality table was given)",
     Status.TOO_FEW_VESSELS: "fewer vessels than the minimum-evidence rule asks for",
     Status.OUT_OF_VIEW: "less than the required part of the region lies inside the field of view",
     Status.NO_SCALE: "needs micrometres per pixel, and none was given",

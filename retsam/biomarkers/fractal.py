@@ -1,0 +1,92 @@
+"""Box-counting dimensions and lacunarity of a binary image."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SMALLEST, LARGEST = 1 / 128, 1 / 8  # box side as a fraction of the image's
+
+
+def box_sizes(size: int) -> list[int]:
+    """Box sides in pixels, half an octave apart, from 1/128 (at least 2 px) to 1/8 of the image's side."""
+    octaves = np.arange(np.log2(max(SMALLEST * size, 2)), np.log2(LARGEST * size) + 0.25, 0.5)
+    return sorted({int(s) for s in np.rint(2**octaves)})
+
+
+def dimensions(mask: NDArray[np.bool_], orders: tuple[int, ...] = (0,)) -> dict[int, float]:
+    """Generalised (Renyi) dimensions by box counting.
+
+    For each box side s the image is covered by grids at four offsets. D0 is the slope of log N(s) on log 1/s, N the
+    smallest number of occupied boxes among the offsets; D1 that of the information -sum p log p and D2 that of
+    -log sum p^2, averaged over the offsets, p being a box's share of the pixels.
+
+    Parameters
+    ----------
+    mask : (size, size) bool
+    orders : tuple of int
+        Any of 0, 1, 2.
+
+    Returns
+    -------
+    dict of int to float
+        NaN for an empty mask.
+
+    References
+    ----------
+    Mainster MA. The fractal properties of retinal vessels. Eye 1990;4:235-241.
+    Stosic T, Stosic BD. Multifractal analysis of human retinal vessels. IEEE Trans Med Imaging 2006;25:1101-1107.
+    """
+    y, x = (c.astype(np.int32) for c in np.nonzero(mask))
+    if not x.size:
+        return dict.fromkeys(orders, float("nan"))
+    sizes = box_sizes(mask.shape[0])
+    entropy = {order: np.empty(len(sizes)) for order in orders}
+    for i, side in enumerate(sizes):
+        shares = [_shares(x, y, side, dx, dy) for dx, dy in ((0, 0), (0.5, 0.5), (0.25, 0.75), (0.75, 0.25))]
+        for order in orders:
+            values = [_entropy(p, order) for p in shares]
+            entropy[order][i] = min(values) if order == 0 else np.mean(values)
+    scale = -np.log(sizes)
+    return {order: float(np.polyfit(scale, values, 1)[0]) for order, values in entropy.items()}
+
+
+def _shares(x: NDArray[np.int32], y: NDArray[np.int32], side: int, dx: float, dy: float) -> NDArray[np.float64]:
+    """Share of the pixels in each occupied box of a grid shifted by fractions dx, dy of a box."""
+    column, row = (x + int(dx * side)) // side, (y + int(dy * side)) // side
+    counts = np.bincount(row * (int(column.max()) + 1) + column)
+    return counts[counts > 0] / x.size
+
+
+def _entropy(p: NDArray[np.float64], order: int) -> float:
+    """Renyi entropy of order 0, 1 or 2."""
+    if order == 0:
+        return float(np.log(p.size))
+    return float(-(p * np.log(p)).sum()) if order == 1 else float(-np.log((p**2).sum()))
+
+
+def lacunarity(mask: NDArray[np.bool_], field: NDArray[np.bool_], side: int) -> float:
+    """Gliding-box lacunarity: variance over squared mean of the pixels in all boxes that lie inside the field.
+
+    Parameters
+    ----------
+    mask, field : (size, size) bool
+    side : int
+        Of the box, px.
+
+    Returns
+    -------
+    float
+        0 for a uniform texture; NaN where no box fits or none holds a pixel.
+
+    References
+    ----------
+    Allain C, Cloitre M. Characterizing the lacunarity of random and deterministic fractal sets.
+    Phys Rev A 1991;44:3552-3558 (their index is this one plus 1).
+    """
+    boxes = [
+        cv2.boxFilter(m.astype(np.float32), -1, (side, side), borderType=cv2.BORDER_CONSTANT) for m in (field, mask)
+    ]
+    mass = boxes[1][boxes[0] > 1 - 0.5 / side**2].astype(np.float64)
+    if not mass.size or mass.mean() <= 0:
+        return float("nan")
+    return float(mass.var() / mass.mean() ** 2)

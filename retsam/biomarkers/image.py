@@ -1,0 +1,346 @@
+"""One image's masks and everything that several biomarkers share, each computed once and only if asked for."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from retsam.biomarkers.biomarker import Unmeasurable
+from retsam.biomarkers.centreline import Centreline, trace
+from retsam.biomarkers.fractal import dimensions
+from retsam.geometry import ZONES, Frame, RetinalAxes
+from retsam.io.masks import decode
+from retsam.status import Status
+from retsam.taxonomy import FOV
+
+log = logging.getLogger(__name__)
+
+MIN_IN_VIEW = 0.5  # part of a zone that must lie inside the field of view
+MIN_LENGTH = 1.0  # centreline length of a vessel tree, in diameters of the field of view
+
+Mask = NDArray[np.bool_]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ellipse:
+    """A region by its moments: area, centre and the ellipse of equal second moments.
+
+    Attributes
+    ----------
+    x, y : float
+        Centroid, frame px.
+    area : float
+        Px^2.
+    major, minor : float
+        Axes (whole, not half), px.
+    angle : float
+        Of the major axis against the vertical, degrees in (-90, 90]; positive where its lower end points to the left.
+    solidity : float
+        Area over the area of the convex hull.
+    """
+
+    x: float
+    y: float
+    area: float
+    major: float
+    minor: float
+    angle: float
+    solidity: float
+
+    @property
+    def diameter(self) -> float:
+        """Diameter of the circle of equal area, px."""
+        return float(np.sqrt(4 * self.area / np.pi))
+
+
+@dataclass(frozen=True)
+class Region:
+    """The part of a zone that is in view, within its bounding box."""
+
+    box: tuple[slice, slice]
+    inside: Mask
+
+    @property
+    def pixels(self) -> int:
+        """Its area."""
+        return int(np.count_nonzero(self.inside))
+
+    def count(self, mask: Mask) -> int:
+        """Pixels of a frame mask (size, size) that lie in the region."""
+        return int(np.count_nonzero(mask[self.box] & self.inside))
+
+    def holds(self, xy: NDArray[np.float64]) -> Mask:
+        """Which of the frame points (n, 2) lie in the region."""
+        column = np.rint(xy[:, 0]).astype(int) - self.box[1].start
+        row = np.rint(xy[:, 1]).astype(int) - self.box[0].start
+        height, width = self.inside.shape
+        within = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        within[within] = self.inside[row[within], column[within]]
+        return within
+
+
+class RetinalImage:
+    """Masks of one photograph in its frame, read as a right eye.
+
+    A left eye is mirrored, masks and points alike, before anything is measured: temporal is to the left in every array
+    here, and a mirrored photograph gives the same numbers to the last bit, which no thinning algorithm would do by itself.
+
+    Parameters
+    ----------
+    image_id : str
+    rows : mapping of str to mapping
+        Target (and ``fov``) to its row of ``tables.MASKS``.
+    quality : mapping, optional
+        The image's row of the quality table.
+
+    Raises
+    ------
+    Unmeasurable
+        If the image has no frame, with its status.
+    """
+
+    def __init__(
+        self, image_id: str, rows: Mapping[str, Mapping[str, Any]], quality: Mapping[str, Any] | None = None
+    ) -> None:
+        fov = rows.get(FOV)
+        if fov is None:
+            raise Unmeasurable(Status.FAILED)
+        if fov["status"] != Status.OK:
+            raise Unmeasurable(Status(fov["status"]))
+        self.image_id = image_id
+        self.rows = rows
+        self.quality = quality
+        self.frame = Frame.from_row(fov)
+        self.size = self.frame.frame_size
+        self.eye = fov["eye"] if fov["eye"] in ("OD", "OS") else None
+        self._shared: dict[tuple[str, ...], Any] = {}
+
+    def _once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
+        """Compute a shared thing on first use; a reason for its absence is remembered too."""
+        if key not in self._shared:
+            try:
+                self._shared[key] = make()
+            except Unmeasurable as missing:
+                self._shared[key] = missing
+        found = self._shared[key]
+        if isinstance(found, Unmeasurable):
+            raise Unmeasurable(found.status)
+        return found
+
+    # Masks
+
+    def _decoded(self, target: str) -> Mask:
+        """Mask as stored; raises the reason why there is none."""
+        row = self.rows.get(target)
+        if row is None:
+            raise Unmeasurable(Status.NOT_SEGMENTED)
+        if row["status"] != Status.OK:
+            raise Unmeasurable(Status(row["status"]))
+        try:
+            mask = np.ascontiguousarray(decode(row["rle"], self.size))
+        except Exception as error:
+            log.error("%s: the mask of %s cannot be read (%s); segment this image again", self.image_id, target, error)
+            raise Unmeasurable(Status.FAILED) from error
+        if not mask.any():
+            raise Unmeasurable(Status.NOT_VISIBLE)
+        return mask
+
+    def _stored(self, target: str) -> Mask:
+        return self._once(("stored", target), lambda: self._decoded(target))
+
+    def mask(self, target: str) -> Mask:
+        """Mask (size, size) of a target or ``fov``, never empty; raises :class:`Unmeasurable` with the reason."""
+        return self._once(
+            ("mask", target),
+            lambda: np.ascontiguousarray(self._stored(target)[:, ::-1]) if self.mirrored else self._stored(target),
+        )
+
+    def require(self, *targets: str) -> None:
+        """Raise the reason of the first target that is not there."""
+        for target in targets:
+            if target == "fovea":
+                _ = self.fovea
+            else:
+                self.mask(target)
+
+    def _mirror(self, x: float) -> float:
+        return self.size - 1 - x if self.mirrored else x
+
+    # Landmarks and sides
+
+    def _landmarks(self) -> RetinalAxes:
+        """Disc and fovea as stored."""
+        disc = self._stored_disc()
+        axes = RetinalAxes((disc.x, disc.y), self._stored_fovea(), disc.diameter)
+        if not axes.plausible:
+            raise Unmeasurable(Status.UNDEFINED)
+        return axes
+
+    def _stored_disc(self) -> Ellipse:
+        return self._once(("stored_ellipse",), lambda: _ellipse(self._stored("optic_disc")))
+
+    def _stored_fovea(self) -> tuple[float, float]:
+        row = self.rows.get("fovea")
+        if row is not None and row["status"] == Status.OK and np.isfinite([row["x"], row["y"]]).all():
+            return float(row["x"]), float(row["y"])
+        ellipse = self._once(("stored_fovea",), lambda: _ellipse(self._stored("fovea")))
+        return ellipse.x, ellipse.y
+
+    @cached_property
+    def geometric_laterality(self) -> str | None:
+        """OD or OS from disc and fovea; None where they are missing or implausible."""
+        try:
+            return self._once(("landmarks",), self._landmarks).laterality
+        except Unmeasurable:
+            return None
+
+    @property
+    def laterality(self) -> str | None:
+        """OD or OS, from disc and fovea, else from the manifest."""
+        return self.geometric_laterality or self.eye
+
+    @property
+    def laterality_source(self) -> str | None:
+        """``disc_fovea``, ``manifest`` or None."""
+        if self.geometric_laterality:
+            return "disc_fovea"
+        return "manifest" if self.eye else None
+
+    @property
+    def laterality_mismatch(self) -> bool | None:
+        """Whether disc and fovea contradict the manifest; None where one of the two says nothing."""
+        return self.geometric_laterality != self.eye if self.geometric_laterality and self.eye else None
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the arrays here are mirrored against the photograph."""
+        return self.laterality == "OS"
+
+    @property
+    def disc(self) -> Ellipse:
+        """The optic disc: largest component, holes filled."""
+        stored = self._stored_disc()
+        if not self.mirrored:
+            return stored
+        angle = -stored.angle if stored.angle != 90 else 90.0
+        return Ellipse(
+            self._mirror(stored.x), stored.y, stored.area, stored.major, stored.minor, angle, stored.solidity
+        )
+
+    @property
+    def fovea(self) -> tuple[float, float]:
+        """Fovea, frame px."""
+        x, y = self._stored_fovea()
+        return self._mirror(x), y
+
+    @property
+    def axes(self) -> RetinalAxes:
+        """Retinal coordinates; ``undefined`` where disc and fovea cannot belong to one eye."""
+        stored = self._once(("landmarks",), self._landmarks)
+        return RetinalAxes((self._mirror(stored.disc[0]), stored.disc[1]), self.fovea, stored.disc_diameter)
+
+    @property
+    def fov_circle(self) -> tuple[float, float, float]:
+        """Field of view in the frame: centre x, y and radius, px."""
+        x, y = self.frame.to_frame([self.frame.fov_x, self.frame.fov_y])
+        return self._mirror(float(x)), float(y), self.frame.fov_radius * self.frame.scale
+
+    @property
+    def um_per_px(self) -> float:
+        """Micrometres per frame pixel; raises ``no_scale`` where the manifest gave none."""
+        given = self.rows[FOV]["um_per_px"]
+        if given is None or not np.isfinite(given) or given <= 0:
+            raise Unmeasurable(Status.NO_SCALE)
+        return float(given) / self.frame.scale
+
+    # Regions
+
+    def region(self, zone: str) -> Region:
+        """Part of a zone of ``geometry.ZONES`` in view; ``out_of_view`` where that is less than half of it."""
+        return self._once(("region", zone), lambda: self._region(zone))
+
+    def _region(self, name: str) -> Region:
+        zone, disc = ZONES[name], self.disc
+        centre = (disc.x, disc.y) if zone.origin == "disc" else self.fovea
+        axes = self.axes if zone.quadrant or zone.origin == "fovea" else None
+        box, inside = zone.mask(self.size, centre, disc.diameter, axes)
+        if zone.origin == "fovea":
+            inside &= ~self.mask("optic_disc")[box]
+        region = Region(box, inside & self.mask(FOV)[box])
+        if region.pixels < MIN_IN_VIEW * zone.area * disc.diameter**2:
+            raise Unmeasurable(Status.OUT_OF_VIEW)
+        return region
+
+    def hemifield(self, side: str) -> Region:
+        """Field of view on the ``superior`` or ``inferior`` side of the line through disc and fovea."""
+        return self._once(("hemifield", side), lambda: self._hemifield(side))
+
+    def _hemifield(self, side: str) -> Region:
+        axes = self.axes
+        (x0, y0), (x1, y1) = axes.disc, axes.fovea
+        rows = np.arange(self.size, dtype=np.float32)[:, None]
+        columns = np.arange(self.size, dtype=np.float32)[None, :]
+        below = rows - np.float32(y0) > (columns - np.float32(x0)) * np.float32((y1 - y0) / (x1 - x0))
+        inside = self.mask(FOV) & (below if side == "inferior" else ~below)
+        everything = slice(0, self.size)
+        region = Region((everything, everything), inside)
+        if region.pixels < MIN_IN_VIEW * np.count_nonzero(self.mask(FOV)) / 2:
+            raise Unmeasurable(Status.OUT_OF_VIEW)
+        return region
+
+    # Vessels
+
+    def vessels(self, target: str) -> Mask:
+        """Vessel mask inside the field of view."""
+        return self._once(("vessels", target), lambda: self.mask(target) & self.mask(FOV))
+
+    def centreline(self, target: str) -> Centreline:
+        """Centreline of a vessel target; ``too_few_vessels`` where it is shorter than the diameter of the field of view."""
+        traced = self._once(("centreline", target), lambda: trace(self.vessels(target)))
+        if traced.length < MIN_LENGTH * 2 * self.fov_circle[2]:
+            raise Unmeasurable(Status.TOO_FEW_VESSELS)
+        return traced
+
+    def skeleton_dimensions(self, target: str) -> dict[int, float]:
+        """Box-counting dimensions D0, D1, D2 of the skeleton."""
+        return self._once(("dimensions", target), lambda: dimensions(self.centreline(target).skeleton, (0, 1, 2)))
+
+    def distance_to(self, target: str) -> NDArray[np.float32]:
+        """Distance (size, size) of each pixel to the nearest pixel of a vessel target, px."""
+        return self._once(
+            ("distance", target),
+            lambda: cv2.distanceTransform((~self.vessels(target)).astype(np.uint8), cv2.DIST_L2, 5),
+        )
+
+
+def _ellipse(mask: Mask) -> Ellipse:
+    """Moments of the largest component of a mask that is not empty, holes filled."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    areas = [cv2.contourArea(c) + len(c) / 2 + 1 for c in contours]  # Pick's theorem: pixels, border included
+    contour = contours[int(np.argmax(areas))]
+    x, y, width, height = cv2.boundingRect(contour)
+    filled = np.zeros((height, width), np.uint8)
+    cv2.drawContours(filled, [contour], 0, 1, cv2.FILLED, offset=(-x, -y))
+    hull = np.zeros_like(filled)
+    cv2.fillConvexPoly(hull, cv2.convexHull(contour) - (x, y), 1)
+    m = cv2.moments(filled, binaryImage=True)
+    area = m["m00"]
+    # A pixel is a square of side 1, which has a variance of 1/12.
+    xx, yy, xy = m["mu20"] / area + 1 / 12, m["mu02"] / area + 1 / 12, m["mu11"] / area
+    spread = np.hypot(xx - yy, 2 * xy)
+    angle = np.degrees(np.arctan2(-2 * xy, yy - xx)) / 2
+    return Ellipse(
+        x=x + m["m10"] / area,
+        y=y + m["m01"] / area,
+        area=float(area),
+        major=float(np.sqrt(8 * (xx + yy + spread))),
+        minor=float(np.sqrt(8 * max(xx + yy - spread, 0.0))),
+        angle=float(angle if angle > -90 else 90),
+        solidity=float(area / np.count_nonzero(hull)),
+    )

@@ -1,0 +1,289 @@
+"""Family network: how much of the retina the vessels fill, and how.
+
+Densities are over the part of a region inside the field of view, never over the canvas. Regions follow disc and fovea
+(``retsam.geometry.ZONES``); less than half of a region in view gives no value.
+"""
+
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from retsam.biomarkers.biomarker import VASCX, VESSEL_TARGETS, Biomarker
+from retsam.biomarkers.fractal import dimensions, lacunarity
+from retsam.biomarkers.image import RetinalImage
+from retsam.geometry import ZONES
+from retsam.status import Status
+from retsam.taxonomy import FOV
+
+BORDER = 0.02  # of the frame's side: an end this close to the border of the field of view is cut, not an end
+LACUNARITY_BOX = 1 / 16  # of the frame's side
+
+
+def _density(image: RetinalImage, target: str) -> float:
+    image.centreline(target)  # the minimum-evidence rule
+    return np.count_nonzero(image.vessels(target)) / np.count_nonzero(image.mask(FOV))
+
+
+def _density_zone(image: RetinalImage, target: str, zone: str) -> float:
+    image.centreline(target)
+    region = image.region(zone)
+    return region.count(image.vessels(target)) / region.pixels
+
+
+def _density_hemifield(image: RetinalImage, target: str, side: str) -> float:
+    image.centreline(target)
+    region = image.hemifield(side)
+    return region.count(image.vessels(target)) / region.pixels
+
+
+def _density_asymmetry(image: RetinalImage, target: str) -> float:
+    superior, inferior = (_density_hemifield(image, target, side) for side in ("superior", "inferior"))
+    return abs(superior - inferior) / (superior + inferior)
+
+
+def _length_density(image: RetinalImage, target: str) -> float:
+    return image.centreline(target).length / np.count_nonzero(image.mask(FOV)) * image.disc.diameter
+
+
+def _dimension_mask(image: RetinalImage, target: str) -> float:
+    image.centreline(target)
+    return dimensions(image.vessels(target))[0]
+
+
+def _dimension_skeleton(image: RetinalImage, target: str, order: int) -> float:
+    return image.skeleton_dimensions(target)[order]
+
+
+def _lacunarity(image: RetinalImage, target: str) -> float:
+    image.centreline(target)
+    return lacunarity(image.vessels(target), image.mask(FOV), round(LACUNARITY_BOX * image.size))
+
+
+def _bifurcations(image: RetinalImage, target: str) -> float:
+    return len(image.centreline(target).bifurcations)
+
+
+def _bifurcation_density(image: RetinalImage, target: str) -> float:
+    trace = image.centreline(target)
+    return len(trace.bifurcations) / trace.length * image.disc.diameter
+
+
+def _ends(image: RetinalImage, target: str) -> float:
+    return np.count_nonzero(_inner(image, image.centreline(target).ends))
+
+
+def _end_density(image: RetinalImage, target: str) -> float:
+    return _ends(image, target) / image.centreline(target).length * image.disc.diameter
+
+
+def _inner(image: RetinalImage, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points lie away from the border of the field of view."""
+    reach = 2 * round(BORDER * image.size) + 1
+    padded = cv2.copyMakeBorder(image.mask(FOV).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    inner = cv2.erode(padded, np.ones((reach, reach), np.uint8))[1:-1, 1:-1]
+    x, y = np.rint(xy).astype(int).T
+    return inner[y, x] > 0
+
+
+def _sparsity(image: RetinalImage, target: str, how: str) -> float:
+    image.centreline(target)
+    distance = image.distance_to(target)[image.mask(FOV)]
+    return float(distance.mean() if how == "mean" else distance.max()) / image.disc.diameter
+
+
+def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
+    return (*_densities(target, noun), *_fractals(target, noun), *_counts(target, noun), *_sparsities(target, noun))
+
+
+def _long_enough(noun: str) -> str:
+    return f"centreline of the {noun} at least one diameter of the field of view long"
+
+
+def _densities(target: str, noun: str) -> tuple[Biomarker, ...]:
+    long_enough, title = _long_enough(noun), target.capitalize()
+    entry = partial(
+        Biomarker,
+        family="network",
+        unit="ratio",
+        requires=(target,),
+        evidence=long_enough,
+        reasons=(Status.TOO_FEW_VESSELS,),
+        reference=VASCX,
+    )
+    sided = (Status.TOO_FEW_VESSELS, Status.OUT_OF_VIEW, Status.UNDEFINED)
+    halves = f"{long_enough}; disc and fovea 1.2 to 5 disc diameters apart and within 45 degrees of horizontal; "
+    return (
+        entry(
+            name=f"{target}_density",
+            label=f"{title} density",
+            definition=f"Area of the {noun} over the area of the field of view",
+            compute=partial(_density, target=target),
+        ),
+        *(
+            entry(
+                name=f"{target}_density_{zone}",
+                label=f"{title} density, {zone.replace('_', ' ')}",
+                definition=f"Area of the {noun} over area, in the part of the region in view: {ZONES[zone].meaning}",
+                requires=(target, "optic_disc", "fovea") if sides else (target, "optic_disc"),
+                evidence=f"{halves if sides else long_enough + '; '}half of the region in view",
+                reasons=sided if sides else sided[:2],
+                compute=partial(_density_zone, target=target, zone=zone),
+            )
+            for zone in ZONES
+            for sides in [bool(ZONES[zone].quadrant) or ZONES[zone].origin == "fovea"]
+        ),
+        *(
+            entry(
+                name=f"{target}_density_{side}",
+                label=f"{title} density, {side} hemifield",
+                definition=f"Area of the {noun} over the area of the field of view, {side} to the line through disc and fovea",
+                requires=(target, "optic_disc", "fovea"),
+                evidence=f"{halves}at least a quarter of the field of view on that side",
+                reasons=sided,
+                compute=partial(_density_hemifield, target=target, side=side),
+            )
+            for side in ("superior", "inferior")
+        ),
+        entry(
+            name=f"{target}_density_hemifield_asymmetry",
+            label=f"{title} density, hemifield asymmetry",
+            definition="|superior - inferior| / (superior + inferior) of the two hemifield densities; 0 is symmetric",
+            reference="this project",
+            requires=(target, "optic_disc", "fovea"),
+            evidence=f"{halves}at least a quarter of the field of view on either side",
+            reasons=sided,
+            compute=partial(_density_asymmetry, target=target),
+        ),
+        entry(
+            name=f"{target}_length_density",
+            label=f"{title} length density",
+            unit="1/dd",
+            definition=f"Length of the centreline of the {noun} over the area of the field of view",
+            requires=(target, "optic_disc"),
+            reference="Provost 2021, PVBM: arXiv:2208.00392",
+            compute=partial(_length_density, target=target),
+        ),
+    )
+
+
+def _fractals(target: str, noun: str) -> tuple[Biomarker, ...]:
+    title = target.capitalize()
+    entry = partial(
+        Biomarker,
+        family="network",
+        unit="dimension",
+        requires=(target,),
+        evidence=_long_enough(noun),
+        reasons=(Status.TOO_FEW_VESSELS,),
+    )
+    boxes = "boxes of 1/128 to 1/8 of the frame's side, half an octave apart, four grid offsets"
+    stosic = "Stosic 2006, IEEE Trans Med Imaging 25:1101"
+    return (
+        entry(
+            name=f"{target}_fd_box_skeleton",
+            label=f"{title} fractal dimension D0, skeleton",
+            definition=f"Box-counting dimension D0 of the skeleton of the {noun}: slope of log N(s) on log 1/s, N the fewest occupied {boxes}",
+            reference="Mainster 1990, Eye 4:235",
+            compute=partial(_dimension_skeleton, target=target, order=0),
+        ),
+        entry(
+            name=f"{target}_fd_information_skeleton",
+            label=f"{title} information dimension D1, skeleton",
+            definition=f"Information dimension D1 of the skeleton of the {noun}: slope of -sum p log p on log 1/s; {boxes}",
+            reference=stosic,
+            compute=partial(_dimension_skeleton, target=target, order=1),
+        ),
+        entry(
+            name=f"{target}_fd_correlation_skeleton",
+            label=f"{title} correlation dimension D2, skeleton",
+            definition=f"Correlation dimension D2 of the skeleton of the {noun}: slope of -log sum p^2 on log 1/s; {boxes}",
+            reference=stosic,
+            compute=partial(_dimension_skeleton, target=target, order=2),
+        ),
+        entry(
+            name=f"{target}_fd_box_mask",
+            label=f"{title} fractal dimension D0, mask",
+            definition=f"Box-counting dimension D0 of the mask of the {noun}; as for the skeleton",
+            reference="Mainster 1990, Eye 4:235",
+            compute=partial(_dimension_mask, target=target),
+        ),
+        entry(
+            name=f"{target}_lacunarity",
+            label=f"{title} lacunarity",
+            unit="ratio",
+            definition=f"Variance over squared mean of the area of the {noun} in all boxes of 1/16 of the frame's side inside the field of view",
+            reference="Allain 1991, Phys Rev A 44:3552",
+            compute=partial(_lacunarity, target=target),
+        ),
+    )
+
+
+def _counts(target: str, noun: str) -> tuple[Biomarker, ...]:
+    title = target.capitalize()
+    entry = partial(
+        Biomarker,
+        family="network",
+        requires=(target,),
+        evidence=_long_enough(noun),
+        reasons=(Status.TOO_FEW_VESSELS,),
+        reference=VASCX,
+    )
+    node = f"Nodes of the centreline of the {noun} where exactly three branches meet; nodes within each other's vessel are one"
+    end = (
+        f"Free ends of the centreline of the {noun}, 2 % of the frame's side away from the border of the field of view"
+    )
+    return (
+        entry(
+            name=f"{target}_bifurcation_count",
+            label=f"{title} bifurcations",
+            unit="count",
+            definition=f"{node}, so that most crossings (four branches) do not count",
+            compute=partial(_bifurcations, target=target),
+        ),
+        entry(
+            name=f"{target}_bifurcation_density",
+            label=f"{title} bifurcations per length",
+            unit="1/dd",
+            definition="Bifurcation count over the length of the centreline",
+            requires=(target, "optic_disc"),
+            compute=partial(_bifurcation_density, target=target),
+        ),
+        entry(
+            name=f"{target}_endpoint_count",
+            label=f"{title} free ends",
+            unit="count",
+            definition=end,
+            compute=partial(_ends, target=target),
+        ),
+        entry(
+            name=f"{target}_endpoint_density",
+            label=f"{title} free ends per length",
+            unit="1/dd",
+            definition="Free ends over the length of the centreline",
+            requires=(target, "optic_disc"),
+            compute=partial(_end_density, target=target),
+        ),
+    )
+
+
+def _sparsities(target: str, noun: str) -> tuple[Biomarker, ...]:
+    return tuple(
+        Biomarker(
+            name=f"{target}_sparsity_{how}",
+            family="network",
+            label=f"{target.capitalize()} sparsity, {how}",
+            unit="dd",
+            definition=f"{word} over the field of view of the distance to the nearest of the {noun}",
+            reference=VASCX,
+            requires=(target, "optic_disc"),
+            evidence=_long_enough(noun),
+            reasons=(Status.TOO_FEW_VESSELS,),
+            compute=partial(_sparsity, target=target, how=how),
+        )
+        for how, word in (("mean", "Mean"), ("max", "Maximum"))
+    )
+
+
+BIOMARKERS = tuple(b for target, noun in VESSEL_TARGETS.items() for b in _of(target, noun))

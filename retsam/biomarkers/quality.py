@@ -1,0 +1,47 @@
+"""Family quality: the columns of the quality table, as covariates and as exposures for sensitivity analyses."""
+
+from functools import partial
+
+import pandas as pd
+
+from retsam.biomarkers.biomarker import Biomarker, Unmeasurable
+from retsam.biomarkers.image import RetinalImage
+from retsam.quality import FEATURES
+from retsam.status import Status
+
+
+def _column(image: RetinalImage, column: str) -> float:
+    """Value of a column of the image's quality row; ``not_assessed`` without one, its status where the column is empty."""
+    if image.quality is None or column not in image.quality:
+        raise Unmeasurable(Status.NOT_ASSESSED)
+    value = image.quality[column]
+    if pd.isna(value):
+        status = Status(image.quality["status"])
+        raise Unmeasurable(Status.UNDEFINED if status == Status.OK else status)
+    return float(value)
+
+
+def _biomarker(column: str, unit: str, definition: str, reference: str) -> Biomarker:
+    return Biomarker(
+        name=f"quality_{column}",
+        family="quality",
+        label=column.replace("_", " ").capitalize().replace("Fov", "Field of view:"),
+        unit=unit,
+        definition=definition[0].upper() + definition[1:],
+        reference=reference,
+        requires=(),
+        evidence="a quality table was given",
+        reasons=(Status.NOT_ASSESSED, Status.UNDEFINED),
+        compute=partial(_column, column=column),
+    )
+
+
+BIOMARKERS = (
+    _biomarker(
+        "gradability",
+        "probability",
+        "calibrated probability that a grader would call the photograph gradable",
+        "logistic model on the columns below; see docs/decisions.md",
+    ),
+    *(_biomarker(name, f.unit, f.definition, f.reference) for name, f in FEATURES.items()),
+)

@@ -1,0 +1,21 @@
+"""The registry: every biomarker by name, in the order of tables and of the data dictionary."""
+
+from retsam.biomarkers import calibre, disc_fovea, geometry, network, quality
+from retsam.biomarkers.biomarker import FAMILIES, Biomarker
+
+REGISTRY: dict[str, Biomarker] = {
+    b.name: b for family in (quality, calibre, geometry, network, disc_fovea) for b in family.BIOMARKERS
+}
+
+
+def names(family: str | None = None) -> list[str]:
+    """Names of all biomarkers, or of one family.
+
+    Raises
+    ------
+    ValueError
+        For a family that is not in ``FAMILIES``.
+    """
+    if family is not None and family not in FAMILIES:
+        raise ValueError(f"no family {family!r}; families are {', '.join(FAMILIES)}")
+    return [b.name for b in REGISTRY.values() if family in (None, b.family)]

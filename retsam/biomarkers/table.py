@@ -1,0 +1,126 @@
+"""Masks of a shard to one wide row of biomarkers per image."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from retsam.biomarkers.biomarker import Unmeasurable
+from retsam.biomarkers.image import RetinalImage
+from retsam.biomarkers.registry import REGISTRY
+from retsam.status import Status
+from retsam.tables import KEY, MASKS, STATUS
+
+log = logging.getLogger(__name__)
+
+_HEAD = [
+    KEY,
+    STATUS,
+    pa.field("eye", pa.string()),
+    pa.field("laterality", pa.string()),
+    pa.field("laterality_source", pa.string()),
+    pa.field("laterality_mismatch", pa.bool_()),
+]
+
+
+def biomarkers_schema() -> pa.Schema:
+    """Arrow schema of :func:`measure_table`'s result."""
+    values = [
+        field
+        for name in REGISTRY
+        for field in (pa.field(name, pa.float64()), pa.field(f"{name}__status", pa.string(), nullable=False))
+    ]
+    return pa.schema([*_HEAD, *values])
+
+
+def measure_table(
+    masks: pd.DataFrame, quality: pd.DataFrame | None = None, *, progress: Callable[[int], None] | None = None
+) -> pd.DataFrame:
+    """Measure every biomarker of every image of a shard.
+
+    Parameters
+    ----------
+    masks : DataFrame
+        Columns of ``tables.MASKS``, rows in any order.
+    quality : DataFrame, optional
+        Columns of ``quality.QUALITY``; without it the family ``quality`` is ``not_assessed``.
+    progress : callable, optional
+        Called with the number of images done.
+
+    Returns
+    -------
+    DataFrame
+        Columns of :func:`biomarkers_schema`; one row per image in the order in which the images first appear in `masks`.
+        ``status`` is the image's: ok where it has a frame, else the reason, which all its values then share.
+        ``eye`` is the manifest's; ``laterality`` comes from disc and fovea, else from the manifest
+        (``laterality_source``: disc_fovea, manifest); ``laterality_mismatch`` says whether the two differ.
+        For each biomarker NAME is NaN unless NAME__status is ok.
+
+    Raises
+    ------
+    KeyError
+        If a column of ``tables.MASKS`` is missing.
+    """
+    records = masks[MASKS.names].to_dict("records")
+    by_image: dict[str, dict[str, dict[str, Any]]] = {}
+    for record in records:
+        by_image.setdefault(record["image_id"], {}).setdefault(record["target"], record)
+    judged = {} if quality is None else {r["image_id"]: r for r in quality.to_dict("records")}
+    rows = []
+    for done, (image_id, targets) in enumerate(by_image.items(), start=1):
+        rows.append(_measure_image(image_id, targets, judged.get(image_id)))
+        if progress is not None:
+            progress(done)
+    return _assemble(rows)
+
+
+def _measure_image(
+    image_id: str, targets: Mapping[str, Mapping[str, Any]], quality: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Row of one image; whatever goes wrong becomes a status."""
+    eye = next((r["eye"] for r in targets.values() if r["eye"] in ("OD", "OS")), None)
+    row: dict[str, Any] = {"image_id": image_id, "status": Status.OK, "eye": eye}
+    try:
+        image = RetinalImage(image_id, targets, quality)
+        row["laterality"] = image.laterality
+        row["laterality_source"] = image.laterality_source
+        row["laterality_mismatch"] = image.laterality_mismatch
+    except Unmeasurable as missing:
+        return _nothing(row, missing.status)
+    except Exception:
+        log.exception("%s: its rows of the masks table cannot be read", image_id)
+        return _nothing(row, Status.FAILED)
+    for name, biomarker in REGISTRY.items():
+        try:
+            image.require(*biomarker.requires)
+            value, status = float(biomarker.compute(image)), Status.OK
+            if not np.isfinite(value):
+                value, status = np.nan, Status.UNDEFINED
+        except Unmeasurable as missing:
+            value, status = np.nan, missing.status
+        except Exception:
+            log.exception("%s: %s failed", image_id, name)
+            value, status = np.nan, Status.FAILED
+        row[name], row[f"{name}__status"] = value, status
+    return row
+
+
+def _nothing(row: dict[str, Any], status: Status) -> dict[str, Any]:
+    """Row of an image that cannot be measured at all."""
+    values = {key: value for name in REGISTRY for key, value in ((name, np.nan), (f"{name}__status", status))}
+    return {**row, "status": status, **values}
+
+
+def _assemble(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """All columns at once, with the types of the schema."""
+    schema = biomarkers_schema()
+    columns = {field.name: [_plain(row.get(field.name)) for row in rows] for field in schema}
+    return pa.table(columns, schema=schema).to_pandas()
+
+
+def _plain(value: Any) -> Any:
+    """A status as plain text; everything else as it is."""
+    return value.value if isinstance(value, Status) else value
