@@ -1,0 +1,96 @@
+"""Uneven illumination taken out, inside the field of view only, so that its rim leaves no trace.
+
+All filters treat left and right alike: a mirrored frame gives the mirrored result.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+DARK = 8.0
+"""Grey levels (of 255) below which a background is not divided by: there is only noise."""
+
+
+def shrink_frame(
+    image: NDArray[np.uint8], fov: NDArray[np.bool_], size: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Bring a frame to a working size.
+
+    Parameters
+    ----------
+    image : (S, S, 3) uint8
+    fov : (S, S) bool
+    size : int
+        Side to work at, pixels; may exceed S.
+
+    Returns
+    -------
+    image : (size, size, 3) float32
+        0-255.
+    inside : (size, size) bool
+        Field of view without pixels that mix with the black around it.
+    """
+    interpolation = cv2.INTER_AREA if size < image.shape[0] else cv2.INTER_CUBIC
+    small = cv2.resize(image.astype(np.float32), (size, size), interpolation=interpolation)
+    cover = cv2.resize(fov.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.clip(small, 0, 255), cover > 0.99
+
+
+def extend_outwards(values: NDArray[np.float32], inside: NDArray[np.bool_], reach: float) -> NDArray[np.float32]:
+    """Continue an image beyond the field of view by its own local mean, so that filters see no step at the rim.
+
+    Parameters
+    ----------
+    values : (N, N) float32
+    inside : (N, N) bool
+        With at least one true pixel.
+    reach : float
+        Standard deviation of the local mean, pixels; pixels too far out get the mean over the field of view.
+    """
+    weight = inside.astype(np.float32)
+    known = np.where(inside, values, np.float32(0))
+    mean = np.float32(values[inside].mean(dtype=np.float64))
+    local = np.full_like(values, mean)
+    for sigma in (4 * reach, reach):  # the finer mean wins where it has something to go by
+        cover = cv2.GaussianBlur(weight, (0, 0), sigma)
+        sums = cv2.GaussianBlur(known, (0, 0), sigma)
+        local = (sums + 0.02 * local) / (cover + 0.02)
+    return np.where(inside, values, local).astype(np.float32)
+
+
+def relative_contrast(
+    values: NDArray[np.float32], inside: NDArray[np.bool_], sigma: float, ceiling: float = np.inf
+) -> NDArray[np.float32]:
+    """Contrast to the local background, as a fraction of it.
+
+    Parameters
+    ----------
+    values : (N, N) float32
+        A channel, 0-255.
+    inside : (N, N) bool
+    sigma : float
+        Standard deviation of the background's local mean, pixels.
+    ceiling : float
+        In robust standard deviations: brighter structures (disc, exudates) are cut to it, both in the background that
+        the contrast refers to and in the result. A dark valley beside a bright thing is then no vessel.
+
+    Returns
+    -------
+    (N, N) float32
+        About 0 outside the field of view.
+    """
+    extended = extend_outwards(values, inside, sigma)
+    background = cv2.GaussianBlur(extended, (0, 0), sigma)
+    contrast = (extended - background) / np.maximum(background, DARK)
+    if np.isfinite(ceiling):
+        spread = robust_spread(contrast, inside)
+        cut = background * (1 + np.clip(contrast, -3 * spread, ceiling * spread))
+        background = cv2.GaussianBlur(cut, (0, 0), sigma)
+        contrast = (extended - background) / np.maximum(background, DARK)
+        contrast = np.minimum(contrast, np.float32(ceiling * robust_spread(contrast, inside)))
+    return contrast.astype(np.float32)
+
+
+def robust_spread(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
+    """Median absolute deviation from zero inside, scaled to a standard deviation (Gaussian)."""
+    return 1.4826 * float(np.median(np.abs(values[inside])))

@@ -1,0 +1,102 @@
+"""Blood vessels: a multi-scale ridge filter on the green channel, and hysteresis.
+
+Ridges: Sato et al., Med Image Anal 1998;2:143-168 (``skimage.filters.sato``). The mean over scales is taken instead of the
+maximum: noise is strong at one scale only, a vessel at several. Thresholds are in units of the response's median inside
+the field of view, which is mostly background, so that they carry over to other cameras and compressions.
+Parameters were chosen on DRIVE training and HRF (``benchmarks/classical_accuracy.py``).
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.filters import apply_hysteresis_threshold, sato
+
+from retsam.segmentation.classical.illumination import relative_contrast, shrink_frame
+
+WORK_SIZE = 576
+"""Side at which ridges are sought, pixels."""
+
+SIGMAS = (0.0019, 0.0026, 0.0037, 0.0053)
+"""Ridge scales (standard deviations), in frame sides: 1.1 to 3.1 pixels at the working size."""
+
+BACKGROUND = 1 / 64
+"""Scale of the background's local mean, in frame sides."""
+
+CEILING = 1.5
+"""Bright structures are cut at so many robust standard deviations."""
+
+NOISE_FLOOR = 0.003
+"""Smallest unit of the response (relative contrast): below it an image is flat, not noisy."""
+
+HIGH, LOW = 7.0, 4.0
+"""Hysteresis thresholds in units of the response's median."""
+
+MIN_EXTENT = 0.035
+"""Components that span less than this (diagonal of the bounding box, in frame sides) are noise or lesions."""
+
+STEEPNESS = 2.0
+"""Of the squash from response to probability, which is 0.5 at `LOW`."""
+
+
+def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Ridge response in noise units.
+
+    Parameters
+    ----------
+    image : (S, S, 3) uint8
+        Canonical frame, RGB.
+    fov : (S, S) bool
+
+    Returns
+    -------
+    response : (WORK_SIZE, WORK_SIZE) float32
+        >= 0; the median inside is 1 (less in a flat image); 0 outside.
+    inside : (WORK_SIZE, WORK_SIZE) bool
+        Where a response can be trusted: the field of view without its outermost pixels.
+    """
+    small, inside = shrink_frame(image, fov, WORK_SIZE)
+    response = np.zeros((WORK_SIZE, WORK_SIZE), np.float32)
+    inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0).astype(bool)
+    if not inside.any():
+        return response, inside
+    contrast = relative_contrast(small[..., 1], inside, BACKGROUND * WORK_SIZE, CEILING)
+    for sigma in SIGMAS:
+        response += sato(contrast, sigmas=[sigma * WORK_SIZE], black_ridges=True) / len(SIGMAS)
+    unit = max(float(np.median(response[inside])), NOISE_FLOOR)
+    return np.where(inside, response / np.float32(unit), np.float32(0)), inside
+
+
+def segment_vessels(
+    response: NDArray[np.float32], fov: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Probability map and mask of the vessels.
+
+    Parameters
+    ----------
+    response : (N, N) float32
+        From :func:`vessel_response`.
+    fov : (S, S) bool
+
+    Returns
+    -------
+    probability : (S, S) float32
+        0-1, monotone in the response, 0 outside the field of view.
+    mask : (S, S) bool
+        Probability over 0.5, connected to a strong response, long enough.
+    """
+    size = fov.shape[0]
+    keep = _long_components(apply_hysteresis_threshold(response, LOW, HIGH))
+    near = cv2.dilate(keep.astype(np.uint8), np.ones((3, 3), np.uint8))
+    full = cv2.resize(response, (size, size), interpolation=cv2.INTER_LINEAR)
+    near_full = cv2.resize(near.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR) >= 0.5
+    power = np.square(full / np.float32(LOW)) if STEEPNESS == 2 else (full / np.float32(LOW)) ** STEEPNESS
+    probability = np.where(fov, power / (1 + power), np.float32(0)).astype(np.float32)
+    return probability, (full > LOW) & near_full & fov
+
+
+def _long_components(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Drop components with a short extent."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    long = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= MIN_EXTENT * mask.shape[0]
+    long[0] = False
+    return long[labels]

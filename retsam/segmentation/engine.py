@@ -1,0 +1,122 @@
+"""What a segmentation engine is, and how one is found by name.
+
+An engine is loaded once per shard and predicts batches of canonical frames. It declares which targets it provides and how
+well each has been validated; what it does not declare is ``not_segmented`` for everything downstream. The ``classical``
+engine needs no weights and no torch; a trained network fits the same interface.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retsam.errors import UserError
+from retsam.status import Status
+from retsam.taxonomy import Evidence
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an engine found in one frame of side S.
+
+    Attributes
+    ----------
+    status : dict of str to Status
+        One entry for every target that the engine declares: ``ok`` or ``not_visible``.
+    masks : dict of str to (S, S) bool
+        For targets with status ok; empty outside the field of view.
+    probability : dict of str to (S, S) float32
+        0-1. For dense targets (vessel, lesions) always; for localised ones (disc, fovea) only where status is ok.
+    points : dict of str to (x, y)
+        Frame pixels, centres at integers: the fovea, the centroid of the disc. For targets with status ok.
+    """
+
+    status: dict[str, Status]
+    masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    probability: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    points: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@runtime_checkable
+class SegmentationEngine(Protocol):
+    """Interface of every segmentation model.
+
+    Attributes
+    ----------
+    name : str
+        As given to :func:`load_engine`.
+    weights_hash : str
+        SHA-256 of the weights; empty for an engine without weights.
+    device : str
+        Where it computes: ``cpu``, ``cuda`` or ``cuda:N``.
+    targets : mapping of str to Evidence
+        Declared targets with their evidence level, in the order of ``taxonomy.TARGETS``.
+    thresholds : mapping of str to float
+        Probability above which a pixel can belong to the mask; 0-1.
+    preferred_batch : int
+        Frames per call of `predict` that suit the engine and its device.
+    concurrent : bool
+        Whether `predict` may be called from several threads at a time, with the same results.
+    """
+
+    name: str
+    weights_hash: str
+    device: str
+    targets: Mapping[str, Evidence]
+    thresholds: Mapping[str, float]
+    preferred_batch: int
+    concurrent: bool
+
+    def predict(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> list[Prediction]:
+        """Segment a batch.
+
+        Parameters
+        ----------
+        images : (B, S, S, 3) uint8
+            Canonical frames, RGB.
+        fov : (B, S, S) bool
+            Field of view of each.
+
+        Returns
+        -------
+        list of Prediction
+            One per frame; it depends on that frame alone, not on the rest of the batch.
+        """
+        ...
+
+
+def _classical(device: str) -> SegmentationEngine:
+    from retsam.segmentation.classical import ClassicalEngine
+
+    if device not in ("auto", "cpu"):
+        raise UserError(f"the classical engine runs on the CPU, not on {device!r}; use --device cpu or auto.")
+    return ClassicalEngine()
+
+
+ENGINES: dict[str, Callable[[str], SegmentationEngine]] = {"classical": _classical}
+"""Engines by name: a factory takes the device as the user wrote it. Factories import what they need when called."""
+
+
+def load_engine(name: str = "classical", device: str = "auto") -> SegmentationEngine:
+    """Load a segmentation engine.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``ENGINES``.
+    device : str
+        ``auto`` (the best that the engine can use here), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises
+    ------
+    UserError
+        Unknown name or device, or a device that the engine cannot use.
+    """
+    if name not in ENGINES:
+        raise UserError(f"no segmentation model {name!r}; the models are {', '.join(sorted(ENGINES))}.")
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise UserError(f"no device {device!r}; use auto, cpu, cuda or cuda:N.")
+    return ENGINES[name](device)
