@@ -7,7 +7,7 @@ Layouts (``NAME`` is the image_id made safe as a file name; ``images.csv`` maps 
                                     later target covers an earlier one; for a quick look
              OUT/points.csv         image_id, target, x, y of point targets, photograph pixels
              OUT/labels.csv         value, target, red, green, blue
-    coco     OUT/annotations.json   one file: images, categories (ids of the taxonomy), a run-length annotation per image
+    coco     OUT/annotations.json   one file: images, categories (ids of the taxonomy), an RLE annotation per image
                                     and target with bbox and area; loads with pycocotools
     overlay  OUT/NAME.jpg           the photograph with vessels tinted, other targets outlined, points as crosses
 

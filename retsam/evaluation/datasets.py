@@ -11,6 +11,7 @@ be absent as a whole; once it is there, it has to be complete.
 
 import difflib
 import logging
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -197,9 +198,10 @@ class Finder:
         return self._listings[path]
 
 
-def natural(text: str) -> list[tuple[int, str]]:
-    """Sort key that puts ``img (2)`` before ``img (10)``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", text) if part]
+def natural(text: str) -> list[tuple[float, str]]:
+    """Sort key that puts ``img (2)`` before ``img (10)``, and numbers before letters."""
+    parts = re.split(r"([0-9]+)", text)
+    return [(int(part), "") if part.isdigit() else (math.inf, part) for part in parts if part]
 
 
 def _extension(path: Path) -> str:

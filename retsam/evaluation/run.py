@@ -177,12 +177,13 @@ def _segmented(adapter: Dataset, case: Case, engine: "SegmentationEngine", frame
         return _Found(np.ones(pixels.shape[:2], bool))
     frame = framed.frame
     (prediction,) = engine.predict(framed.image[None], framed.fov[None])
-    wanted = {t for t, status in prediction.status.items() if status == Status.OK and t in {*case.masks, *case.points}}
+    targets = {*case.masks, *case.points}
+    found = {t for t in targets if prediction.status.get(t) == Status.OK}
     return _Found(
         frame.unwarp_mask(framed.fov),
-        {t: frame.unwarp_mask(prediction.masks[t]) for t in wanted if t in prediction.masks},
-        {t: frame.unwarp(prediction.probability[t]) for t in wanted if t in prediction.probability},
-        {t: _pair(frame.to_photo(prediction.points[t])) for t in wanted if t in prediction.points},
+        {t: frame.unwarp_mask(prediction.masks[t]) for t in found if t in prediction.masks},
+        {t: frame.unwarp(prediction.probability[t]) for t in targets if t in prediction.probability},
+        {t: _pair(frame.to_photo(prediction.points[t])) for t in found if t in prediction.points},
     )
 
 
