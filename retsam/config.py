@@ -124,7 +124,9 @@ class Config(_Block):
         "myopia that the manifest has.",
     )
     covariates: list[str] | None = Field(
-        None, description="Adjustment columns of the manifest; null takes those of age and sex that the manifest has."
+        None,
+        description="Adjustment columns of the manifest, or gradability; null takes those of age and sex that the "
+        "manifest has.",
     )
     association: AssociationConfig = Field(default_factory=AssociationConfig, description="Association models.")
     report: ReportConfig = Field(default_factory=ReportConfig, description="The report.")

@@ -13,6 +13,8 @@ from retsam.config import Config, ConfigError
 from retsam.io.manifest import Manifest, ManifestError, header, read_manifest
 
 DEFAULT_COVARIATES = ("age", "sex")
+MEASURED_COVARIATES = ("gradability",)
+"""Covariates that the workflow measures itself; all others are columns of the manifest."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def make_plan(config: Config, manifest_path: Path, out: Path) -> tuple[Plan, Man
         list(config.covariates) if config.covariates is not None else [n for n in DEFAULT_COVARIATES if n in names]
     )
     models = adjustment_sets(config, covariates)
-    extra = list(dict.fromkeys([*covariates, *(c for columns in models.values() for c in columns)]))
+    used = dict.fromkeys([*covariates, *(c for columns in models.values() for c in columns)])
+    extra = [name for name in used if name not in MEASURED_COVARIATES]
     manifest = read_manifest(manifest_path, outcomes=config.outcomes, numeric=extra)
     missing = [n for n in extra if n not in names]
     if missing:

@@ -74,6 +74,11 @@ def test_default_adjustment_sets_follow_the_columns(tmp_path):
     assert made.models == {"crude": [], "age_sex": ["age", "sex"], "full": ["age", "sex", "bmi"]}
 
 
+def test_gradability_is_a_covariate_without_being_a_column(tmp_path):
+    made = plan(tmp_path, 3, config={"covariates": ["age", "gradability"]})
+    assert made.models["full"] == ["age", "gradability"]
+
+
 def test_declared_columns_must_exist(tmp_path):
     with pytest.raises(ManifestError, match="no column 'bmi'"):
         plan(tmp_path, 3, config={"covariates": ["age", "bmi"]})
