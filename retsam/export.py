@@ -46,11 +46,9 @@ from retsam.io.manifest import read_manifest
 from retsam.io.masks import decode
 from retsam.status import MEANING, Status
 from retsam.tables import MASKS, write_bytes
-from retsam.taxonomy import FOV, TARGETS
+from retsam.taxonomy import FOV, TARGETS, TREES
 
 Format = Literal["png", "coco", "overlay"]
-TINTED = ("vessel", "artery", "vein")
-"""Targets that overlays fill: both outlines of a thin vessel would hide it."""
 
 
 @dataclass(frozen=True)
@@ -490,7 +488,7 @@ def draw_overlay(
     line = max(1, round(max(photograph.shape[:2]) / 700))
     for target in (t for t in TARGETS if t in masks):
         colour, mask = TARGETS[target].colour, masks[target]
-        if target in TINTED:
+        if target in TREES:  # both outlines of a thin vessel would hide it
             out[mask] = np.rint((1 - alpha) * photograph[mask] + alpha * np.array(colour)).astype(np.uint8)
         else:
             contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

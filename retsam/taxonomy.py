@@ -79,6 +79,9 @@ TARGETS: dict[str, Target] = {
     name: Target(name, group, index, colour) for index, (name, group, colour) in enumerate(_ROWS, start=1)
 }
 
+TREES = ("vessel", "artery", "vein")
+"""Targets that are thin connected trees: judged by their centreline too, and tinted rather than outlined."""
+
 DEFINITIONAL: dict[str, frozenset[str]] = {
     "dr": frozenset({"microaneurysm", "hemorrhage", "hard_exudate", "cotton_wool_spot", "laser_spot"}),
     "amd": frozenset({"drusen", "patchy_hemorrhage"}),

@@ -213,7 +213,7 @@ def equivalent_diameter(mask: Mask) -> float:
 
 
 def score_mask(
-    prediction: Mask, probability: NDArray[np.floating] | None, truth: Mask, region: Mask
+    prediction: Mask, probability: NDArray[np.floating] | None, truth: Mask, region: Mask, *, tree: bool
 ) -> dict[str, float]:
     """All mask metrics of one target on one image.
 
@@ -222,6 +222,8 @@ def score_mask(
     prediction, truth, region : (H, W) bool
     probability : (H, W) float or None
         None gives NaN for auc and aupr.
+    tree : bool
+        Whether the target is a connected thin tree; clDice is NaN for anything else, where it says nothing.
 
     Returns
     -------
@@ -238,7 +240,7 @@ def score_mask(
         "specificity": c.specificity,
         "auc": math.nan if probability is None else auc(probability, truth, region),
         "aupr": math.nan if probability is None else average_precision(probability, truth, region),
-        "cldice": cldice(prediction, truth, region),
+        "cldice": cldice(prediction, truth, region) if tree else math.nan,
         "n_positive_px": c.tp + c.fn,
     }
 

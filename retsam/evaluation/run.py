@@ -20,6 +20,7 @@ from retsam.io.images import ImageError, read_image
 from retsam.quality import THRESHOLD, score
 from retsam.status import Status
 from retsam.tables import conform
+from retsam.taxonomy import TREES
 
 if TYPE_CHECKING:
     from retsam.segmentation.engine import SegmentationEngine
@@ -224,7 +225,7 @@ def _score_mask(target: str, found: _Found, truth: NDArray[np.bool_], region: ND
     probability = found.probability.get(target)
     if probability is None and found.has_probability and target not in found.masks:
         probability = np.zeros(truth.shape, np.float32)
-    scores = metrics.score_mask(prediction, probability, truth, region)
+    scores = metrics.score_mask(prediction, probability, truth, region, tree=target in TREES)
     if target == "optic_disc" and truth.any():
         centre = found.points.get(target) or (metrics.centroid(prediction) if prediction.any() else None)
         unit = metrics.equivalent_diameter(truth)

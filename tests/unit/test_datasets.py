@@ -420,6 +420,7 @@ def test_idrid_scores_disc_centre_and_absent_lesions(tmp_path):
     disc = table[table["target"] == "optic_disc"]
     assert (disc["dice"] > 0.9).all()
     assert (disc["distance_dd"] < 0.05).all()
+    assert disc["cldice"].isna().all()
     lesion = table[table["target"] == "cotton_wool_spot"].set_index("image_id")
     assert math.isnan(lesion.loc["IDRiD_01", "dice"])
     assert lesion.loc["IDRiD_01", "specificity"] == 1.0

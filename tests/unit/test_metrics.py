@@ -39,9 +39,10 @@ def test_only_the_region_counts():
     region[:, 4:6] = True  # 20 pixels, of which the 8 shared ones are all positive
     assert metrics.confusion(prediction, truth, region) == metrics.Confusion(tp=8, fp=0, fn=0, tn=12)
     probability = np.where(prediction, 0.9, 0.1)
-    scores = metrics.score_mask(prediction, probability, truth, region)
+    scores = metrics.score_mask(prediction, probability, truth, region, tree=True)
     assert [scores[name] for name in ("dice", "iou", "accuracy", "auc", "aupr", "cldice")] == [1.0] * 6
     assert scores["n_positive_px"] == 8
+    assert math.isnan(metrics.score_mask(prediction, None, truth, region, tree=False)["cldice"])
 
 
 @pytest.mark.parametrize("name", ["dice", "iou", "sensitivity", "cldice"])
