@@ -132,8 +132,8 @@ class Frame:
 class RetinalAxes:
     """Retinal coordinates: x towards temporal along the line from disc to fovea, y towards superior.
 
-    The axes come from the two landmarks, not from the image's border or the manifest, so that a mirrored photograph gives
-    the same coordinates. All attributes are in frame pixels.
+    The axes come from the two landmarks, not from the image's border or the manifest, so that a mirrored photograph
+    gives the same coordinates. All attributes are in frame pixels.
 
     Attributes
     ----------
@@ -167,8 +167,8 @@ class RetinalAxes:
     def plausible(self) -> bool:
         """Whether the landmarks can belong to one eye: 1.2 to 5 disc diameters apart, within 45 degrees of horizontal.
 
-        The distance is about 2.5 disc diameters and the angle about 8 degrees below the horizontal; a detector that took
-        a lesion for a landmark ends outside these wide limits.
+        The distance is about 2.5 disc diameters and the angle about 8 degrees below the horizontal; a detector that
+        took a lesion for a landmark ends outside these wide limits.
         """
         return 1.2 <= self.distance / self.disc_diameter <= 5 and abs(self.angle) <= 45
 
@@ -276,4 +276,4 @@ ZONES: dict[str, Zone] = {
         "circle of 2 disc diameters about the fovea (outer ring of the ETDRS grid), without the disc",
     ),
 }
-"""Zones B and C of the Atherosclerosis Risk in Communities study (from the centre: 1-1.5 and 1-2.5 disc diameters), and the ETDRS macula."""
+"""Zone B of the Atherosclerosis Risk in Communities study, the wider zone C, and the macula of the ETDRS grid."""

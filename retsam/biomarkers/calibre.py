@@ -1,9 +1,9 @@
 """Family calibre: how wide the vessels are.
 
 Width is the distance between the two edges on the normal to the centreline, located to a fraction of a pixel on the
-bilinear mask (:mod:`retsam.biomarkers.centreline`). Over straight bars of 4 to 12 px at any angle its error is that of the
-binary mask itself: unbiased on average, up to 10 % for a single bar of 4 px and 6 % for one of 12 px. A mask that paints
-vessels too wide or too narrow shifts every value here, so compare within one model and frame size only.
+bilinear mask (:mod:`retsam.biomarkers.centreline`). Its error is that of the binary mask itself: for straight bars of
+any angle and position under 1 % on average, up to half a pixel for a single bar. A mask that paints vessels too wide or
+too narrow shifts every value here, so compare within one model and frame size only.
 """
 
 from functools import partial
@@ -43,7 +43,7 @@ def _global(image: RetinalImage, target: str) -> float:
 
 def _zone_b(image: RetinalImage, target: str) -> float:
     trace = image.centreline(target)
-    width = trace.width[image.region("zone_b").holds(trace.width_xy)]
+    width, _ = trace.calibres(image.region("zone_b").holds(trace.xy))
     if width.size < MIN_ZONE_SEGMENTS:
         raise Unmeasurable(Status.TOO_FEW_VESSELS)
     return float(np.median(width)) / image.disc.diameter
@@ -51,10 +51,10 @@ def _zone_b(image: RetinalImage, target: str) -> float:
 
 def _widths(image: RetinalImage, target: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Widths and lengths of the segments, px."""
-    trace = image.centreline(target)
-    if trace.width.size < MIN_SEGMENTS:
+    width, length = image.centreline(target).calibres()
+    if width.size < MIN_SEGMENTS:
         raise Unmeasurable(Status.TOO_FEW_VESSELS)
-    return trace.width, trace.width_length
+    return width, length
 
 
 def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
@@ -103,8 +103,8 @@ def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
         entry(
             name=f"{target}_calibre_median_zone_b",
             label=f"{title} calibre in zone B, median",
-            definition=f"Median width of the segments of the {noun} whose centre lies in zone B (a median, not a central "
-            "equivalent: that needs arteries and veins apart)",
+            definition=f"Median over the segments of the {noun} of their median width inside zone B (a median, not a "
+            "central equivalent: that needs arteries and veins apart)",
             reference="zone B: Hubbard 1999, Ophthalmology 106:2269",
             evidence=f"{long_enough}; half of zone B in view; {MIN_ZONE_SEGMENTS} segments {segment}",
             reasons=(Status.TOO_FEW_VESSELS, Status.OUT_OF_VIEW),

@@ -6,20 +6,25 @@ biomarker does not depend on the frame size that was chosen.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import correlate1d
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, depth_first_order
 from skimage.morphology import skeletonize
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Radius = NDArray[np.float32]  # distance of each pixel to the background
 
 TANGENT_HALF_WINDOW = 4  # points either side, for normals to the vessel
 CURVE_HALF_WINDOW = 12  # points either side, for arc length and curvature; a segment needs one whole window (25 points)
 CALIBRE_POINTS = 10  # fewest points with both edges for a segment to have a calibre
+SPECK_POINTS = 10  # an isolated piece shorter than this is no vessel
+RING = 5.0  # a segment with more than this arc per chord runs round a hole of the mask
 BRANCH_REACH = 20.0  # px along a branch over which its direction is taken
 STRAIGHT = 0.004  # 1/px; weaker curvature has no sign (radius of a quarter of the frame)
 PROFILE_SAMPLES = 24  # per side of a profile
@@ -31,14 +36,10 @@ class Curves:
 
     Attributes
     ----------
-    xy : (N, 2) float
-        Points in order, segment by segment, frame pixels.
     curvature : (N,) float
-        Signed, 1/px.
+        Signed, 1/px, at the points of all segments.
     ds : (N,) float
-        Arc length that each point stands for, px; sums to the segment's arc.
-    first : (M,) int
-        Index of each segment's first point.
+        Arc length that each point stands for, px; sums to the arcs.
     arc, chord : (M,) float
         Px.
     inflections : (M,) int
@@ -47,10 +48,8 @@ class Curves:
         Sum over the pieces between inflections of arc/chord - 1.
     """
 
-    xy: Floats
     curvature: Floats
     ds: Floats
-    first: Ints
     arc: Floats
     chord: Floats
     inflections: Ints
@@ -67,10 +66,14 @@ class Centreline:
         One pixel wide, spurs not yet removed.
     length : float
         Total length of the pruned centreline, px; freed of the staircase.
-    width_xy : (P, 2) float
-        Centre of each segment that has a calibre, frame px.
-    width, width_length : (P,) float
-        Median edge-to-edge width and length of each such segment, px.
+    xy : (N, 2) float
+        Points with both vessel edges, midway between them, segment by segment, frame px.
+    width : (N,) float
+        Edge to edge at those points, px.
+    segment : (N,) int
+        Segment of each of those points.
+    calibre_points : int
+        Fewest such points for a segment to have a calibre.
     curves : Curves
     bifurcations : (B, 2) float
         Nodes where exactly three branches meet, px.
@@ -82,18 +85,43 @@ class Centreline:
 
     skeleton: NDArray[np.bool_]
     length: float
-    width_xy: Floats
+    xy: Floats
     width: Floats
-    width_length: Floats
+    segment: Ints
+    calibre_points: int
     curves: Curves
     bifurcations: Floats
     ends: Floats
     angles: Floats
 
+    def calibres(self, within: NDArray[np.bool_] | None = None) -> tuple[Floats, Floats]:
+        """Median width and length of each segment.
+
+        Parameters
+        ----------
+        within : (N,) bool, optional
+            Points to use; all by default.
+
+        Returns
+        -------
+        width, length : (P,) float
+            Of the segments with at least ``calibre_points`` points, px.
+        """
+        keep = slice(None) if within is None else within
+        xy, width, segment = self.xy[keep], self.width[keep], self.segment[keep]
+        count = np.bincount(segment)
+        enough = np.flatnonzero(count >= self.calibre_points)
+        ordered = np.append(width[np.lexsort((width, segment))], np.nan)
+        low = (np.cumsum(count) - count)[enough]
+        median = (ordered[low + (count[enough] - 1) // 2] + ordered[low + count[enough] // 2]) / 2
+        step = np.hypot(*np.diff(xy, axis=0).T) * (np.diff(segment) == 0)
+        length = np.bincount(segment[1:], step, count.size).astype(float)[enough]
+        return median, length
+
 
 @dataclass(frozen=True)
 class _Chains:
-    """Ordered chains of skeleton pixels between nodes; -1 marks a free end."""
+    """Ordered chains of skeleton pixels between nodes; -1 marks a free end, -2 a closed ring."""
 
     xy: Ints  # (N, 2) pixels of all chains, chain by chain
     first: Ints  # (M,)
@@ -126,19 +154,20 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
     """
     unit = mask.shape[0] / 1024
     skeleton = skeletonize(mask, method="lee").astype(bool)  # the default loses diagonal bars of even width
-    radius = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    chains = _pruned_chains(skeleton, radius)
+    radius: Radius = np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+    chains = _pruned_chains(skeleton, radius, SPECK_POINTS * unit)
     node, inner = _merge_nodes(chains, radius)
     kept = _trim(chains, radius, inner)
     xy, width = _edges(mask, radius, kept, max(2, round(TANGENT_HALF_WINDOW * unit)))
-    width_xy, calibre, width_length = _calibres(kept, xy, width, max(4, round(CALIBRE_POINTS * unit)))
+    measured = np.isfinite(width)
     bifurcations, ends, angles = _branching(chains, node, inner, kept, xy, max(5.0, BRANCH_REACH * unit))
     return Centreline(
         skeleton=skeleton,
         length=_length(chains),
-        width_xy=width_xy,
-        width=calibre,
-        width_length=width_length,
+        xy=xy[measured],
+        width=width[measured],
+        segment=kept.of_point[measured],
+        calibre_points=max(4, round(CALIBRE_POINTS * unit)),
         curves=_curves(kept, xy, max(4, round(CURVE_HALF_WINDOW * unit)), STRAIGHT / unit),
         bifurcations=bifurcations,
         ends=ends,
@@ -191,7 +220,9 @@ def _chains(xy: Ints, shape: tuple[int, ...]) -> _Chains:
     head, tail = order[first], order[first + size - 1]
     twice = np.bincount(end, minlength=n)[head] == 2
     stop = np.where(size > 1, one[tail], np.where(twice, other[head], -1))
-    return _Chains(xy[order], first, size, one[head], stop, np.column_stack(sums) / weight, int(junction.sum()))
+    ring = np.bincount(inside.ravel(), minlength=n)[head] == 2
+    start, stop = np.where(ring, -2, one[head]), np.where(ring, -2, stop)
+    return _Chains(xy[order], first, size, start, stop, np.column_stack(sums) / weight, int(junction.sum()))
 
 
 def _order(pairs: Ints, member: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
@@ -222,32 +253,36 @@ def _label_nodes(pairs: Ints, junction: NDArray[np.bool_]) -> tuple[int, Ints]:
     return names.size, node
 
 
-def _radius_at(radius: NDArray[np.float32], chains: _Chains) -> Floats:
+def _radius_at(radius: Radius, chains: _Chains) -> Floats:
     """Vessel radius at each node, px."""
     x, y = np.rint(chains.node_xy).astype(int).T
     return np.asarray(radius[y, x], float)
 
 
-def _pruned_chains(skeleton: NDArray[np.bool_], radius: NDArray[np.float32]) -> _Chains:
-    """Chains after removing spurs: dead ends that barely leave the vessel they start in (1.5 radii + 1 px)."""
+def _at_node(values: NDArray[Any], node: Ints) -> NDArray[Any]:
+    """Values of nodes (K,) looked up by node index; 0 where there is no node."""
+    return np.append(values, 0)[np.where(node < 0, values.size, node)]
+
+
+def _pruned_chains(skeleton: NDArray[np.bool_], radius: Radius, speck: float) -> _Chains:
+    """Chains without specks and spurs (dead ends that barely leave the vessel they start in: 1.5 radii + 1 px)."""
     xy = np.argwhere(skeleton)[:, ::-1].astype(np.int64)
     chains = _chains(xy, skeleton.shape)
     for _ in range(3):  # a removed spur can leave a stub of its junction behind
-        limit = 1.5 * _radius_at(radius, chains) + 1
-        node = np.maximum(chains.start, chains.stop)
-        dead_end = (chains.start < 0) != (chains.stop < 0)
-        spur = dead_end & (chains.size <= np.append(limit, 0)[node])
-        if not spur.any():
+        limit = _at_node(1.5 * _radius_at(radius, chains) + 1, np.maximum(chains.start, chains.stop))
+        spur = ((chains.start < 0) != (chains.stop < 0)) & (chains.size <= limit)
+        useless = spur | ((chains.start < 0) & (chains.stop < 0) & (chains.size < speck))
+        if not useless.any():
             break
         gone = np.zeros(skeleton.shape, bool)
-        x, y = chains.xy[spur[chains.of_point]].T
+        x, y = chains.xy[useless[chains.of_point]].T
         gone[y, x] = True
         xy = xy[~gone[xy[:, 1], xy[:, 0]]]
         chains = _chains(xy, skeleton.shape)
     return chains
 
 
-def _merge_nodes(chains: _Chains, radius: NDArray[np.float32]) -> tuple[Ints, NDArray[np.bool_]]:
+def _merge_nodes(chains: _Chains, radius: Radius) -> tuple[Ints, NDArray[np.bool_]]:
     """Join nodes that lie within each other's vessel, as the two halves of one crossing do.
 
     Returns
@@ -259,16 +294,15 @@ def _merge_nodes(chains: _Chains, radius: NDArray[np.float32]) -> tuple[Ints, ND
     """
     reach = _radius_at(radius, chains)
     both = (chains.start >= 0) & (chains.stop >= 0)
-    sums = np.append(reach, 0)[chains.start] + np.append(reach, 0)[chains.stop]
-    inner = both & (chains.size <= sums)
+    inner = both & (chains.size <= _at_node(reach, chains.start) + _at_node(reach, chains.stop))
     pairs = np.column_stack([chains.start, chains.stop])[inner]
     return _components(pairs, reach.size)[1], inner
 
 
-def _trim(chains: _Chains, radius: NDArray[np.float32], inner: NDArray[np.bool_]) -> _Chains:
+def _trim(chains: _Chains, radius: Radius, inner: NDArray[np.bool_]) -> _Chains:
     """Cut off what lies inside the vessel at a node: thinning bends the skeleton there."""
-    cut = np.append(np.ceil(_radius_at(radius, chains)).astype(np.int64), 0)
-    head, tail = cut[chains.start], cut[chains.stop]
+    cut = np.ceil(_radius_at(radius, chains)).astype(np.int64)
+    head, tail = _at_node(cut, chains.start), _at_node(cut, chains.stop)
     size = np.where(inner, 0, np.maximum(chains.size - head - tail, 0))
     position = chains.position
     keep = (position >= np.repeat(head, chains.size)) & (position < np.repeat(head + size, chains.size))
@@ -279,8 +313,8 @@ def _trim(chains: _Chains, radius: NDArray[np.float32], inner: NDArray[np.bool_]
 def _length(chains: _Chains) -> float:
     """Length of all chains and nodes, px.
 
-    Counting pixels makes a diagonal 30 % too short and counting steps makes a slant 8 % too long; here each pixel counts
-    with the mean advance per step over up to nine pixels of its chain.
+    Counting pixels makes a diagonal 30 % too short and counting steps makes a slant 8 % too long; here each pixel
+    counts with the mean advance per step over up to nine pixels of its chain.
     """
     if not chains.size.size:
         return 0.0
@@ -312,9 +346,7 @@ def _quadratic(values: Floats, first: Ints, size: Ints, half: int) -> tuple[Floa
     centre = np.clip(at, first + half, first + size - 1 - half)
     t = np.arange(-half, half + 1)
     fit = np.linalg.pinv(np.vander(t, 3, increasing=True))
-    windows = np.lib.stride_tricks.sliding_window_view(values, 2 * half + 1, axis=0)  # (N - 2 half, 2, window)
-    coefficients = np.einsum("nck,pk->npc", windows, fit)[centre - half]
-    a, b, c = coefficients[:, 0], coefficients[:, 1], coefficients[:, 2]
+    a, b, c = (correlate1d(values, weights, axis=0, mode="nearest")[centre] for weights in fit)
     step = (at - centre)[:, None]
     return a + b * step + c * step**2, b + 2 * c * step, 2 * c
 
@@ -325,7 +357,7 @@ def _select(chains: _Chains, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.bool
     return wanted[chains.of_point], np.cumsum(size) - size, size
 
 
-def _edges(mask: NDArray[np.bool_], radius: NDArray[np.float32], chains: _Chains, half: int) -> tuple[Floats, Floats]:
+def _edges(mask: NDArray[np.bool_], radius: Radius, chains: _Chains, half: int) -> tuple[Floats, Floats]:
     """Find both vessel edges on the normal through each skeleton pixel.
 
     Returns
@@ -333,7 +365,8 @@ def _edges(mask: NDArray[np.bool_], radius: NDArray[np.float32], chains: _Chains
     xy : (N, 2) float
         Mid-point between the edges; the pixel itself where an edge was not found.
     width : (N,) float
-        Distance between the edges, px; NaN where not found (beyond 1.6 radii + 2 px) or in a chain too short for a normal.
+        Distance between the edges, px; NaN where not found (beyond 1.6 radii + 2 px) and in a chain too short for a
+        normal.
     """
     xy, width = chains.xy.astype(float), np.full(chains.xy.shape[0], np.nan)
     points, first, size = _select(chains, chains.size > 2 * half)
@@ -373,29 +406,12 @@ def _first_edge(mask: NDArray[np.bool_], pixels: Ints, step: Floats) -> Floats:
     return np.where(outside.any(axis=1) & (at > 0), at - 1 + (before - 0.5) / drop, np.nan)
 
 
-def _calibres(chains: _Chains, xy: Floats, width: Floats, points: int) -> tuple[Floats, Floats, Floats]:
-    """Centre, median width and length of each segment that has enough points with both edges."""
-    valid = np.isfinite(width)
-    of_point = chains.of_point[valid]
-    count = np.bincount(of_point, minlength=chains.size.size)
-    enough = np.flatnonzero(count >= points)
-    if not enough.size:
-        return np.empty((0, 2)), np.empty(0), np.empty(0)
-    widths = width[valid][np.lexsort((width[valid], of_point))]
-    low = np.cumsum(count) - count
-    median = (widths[(low + (count - 1) // 2)[enough]] + widths[(low + count // 2)[enough]]) / 2
-    step = np.hypot(*np.diff(xy[valid], axis=0).T) * (np.diff(of_point) == 0)
-    length = np.bincount(of_point[1:], step, chains.size.size)[enough]
-    centre = np.column_stack([np.bincount(of_point, xy[valid, axis], chains.size.size) for axis in (0, 1)])
-    return centre[enough] / count[enough, None], median, length
-
-
 def _curves(chains: _Chains, xy: Floats, half: int, straight: float) -> Curves:
     """Smooth the centrelines and take arc, chord, curvature and inflections of the segments with one whole window."""
-    points, first, size = _select(chains, chains.size > 2 * half)
+    points, first, size = _select(chains, (chains.size > 2 * half) & ~_rings(chains))
     if not points.any():
-        nothing, none = np.empty(0), np.empty(0, np.int64)
-        return Curves(np.empty((0, 2)), nothing, nothing, none, nothing, nothing, none, nothing)
+        nothing = np.empty(0)
+        return Curves(nothing, nothing, nothing, nothing, np.empty(0, np.int64), nothing)
     of_point = np.repeat(np.arange(size.size), size)
     smooth, d1, d2 = _quadratic(xy[points], first[of_point], size[of_point], half)
     curvature = (d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]) / np.maximum(np.hypot(*d1.T), 0.2) ** 3
@@ -405,15 +421,21 @@ def _curves(chains: _Chains, xy: Floats, half: int, straight: float) -> Curves:
     last = first + size - 1
     inflections, twist = _twists(smooth, along, curvature, of_point, first, last, straight)
     return Curves(
-        xy=smooth,
         curvature=curvature,
         ds=ds,
-        first=first,
         arc=along[last] - along[first],
         chord=np.hypot(*(smooth[last] - smooth[first]).T),
         inflections=inflections,
         twist=twist,
     )
+
+
+def _rings(chains: _Chains) -> NDArray[np.bool_]:
+    """Which chains run round a hole of the mask rather than along a vessel."""
+    last = max(len(chains.xy) - 1, 0)
+    head, tail = np.clip(chains.first, 0, last), np.clip(chains.first + chains.size - 1, 0, last)
+    chord = np.hypot(*(chains.xy[tail] - chains.xy[head]).T) if len(chains.xy) else np.zeros(chains.size.size)
+    return (chains.start == -2) | (chains.size > RING * chord)
 
 
 def _twists(
@@ -426,7 +448,8 @@ def _twists(
     low, high = np.sort(np.concatenate([first, at])), np.sort(np.concatenate([at, last]))
     arc, chord = along[high] - along[low], np.hypot(*(xy[high] - xy[low]).T)
     excess = np.where(chord > 0, arc / np.where(chord > 0, chord, 1) - 1, 0)
-    return np.bincount(of_point[at], minlength=first.size), np.bincount(of_point[low], excess, first.size)
+    inflections = np.bincount(of_point[at], minlength=first.size).astype(np.int64)
+    return inflections, np.bincount(of_point[low], excess, first.size).astype(float)
 
 
 def _branching(
@@ -453,11 +476,9 @@ def _branching(
     triple = triple[np.isfinite(triple).all(axis=(1, 2))]
     cosine = np.einsum("nad,nad->na", triple, np.roll(triple, 1, axis=1))
     angles = np.degrees(np.arccos(np.clip(cosine, -1, 1))).min(axis=1, initial=180)
-    heads, tails = (
-        chains.xy[chains.first[chains.start < 0]],
-        chains.xy[(chains.first + chains.size - 1)[chains.stop < 0]],
-    )
-    return centre[degree == 3], np.concatenate([heads, tails]).astype(float), angles
+    free_tail = (chains.stop == -1) & ((chains.start >= 0) | (chains.size > 1))
+    ends = np.concatenate([chains.first[chains.start == -1], (chains.first + chains.size - 1)[free_tail]])
+    return centre[degree == 3], chains.xy[ends].astype(float), angles
 
 
 def _direction(kept: _Chains, xy: Floats, which: Ints, reach: float, sign: int) -> Floats:

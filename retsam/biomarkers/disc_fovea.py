@@ -29,7 +29,7 @@ def _torsion(image: RetinalImage) -> float:
 
 
 def _perpendicular_tilt(image: RetinalImage) -> float:
-    """Angle against the vertical of the perpendicular of the disc-fovea line, positive where its lower end is temporal."""
+    """Angle of the disc-fovea line's perpendicular against the vertical, positive where its lower end is temporal."""
     return -image.axes.angle
 
 
@@ -95,8 +95,8 @@ BIOMARKERS = (
         name="disc_torsion",
         label="Disc torsion",
         unit="deg",
-        definition="Angle of the disc's major axis against the perpendicular of the disc-fovea line, -90 to 90; positive where the "
-        "lower end is rotated towards temporal",
+        definition="Angle of the disc's major axis against the perpendicular of the disc-fovea line, -90 to 90; "
+        "positive where the lower end is rotated towards temporal",
         reference="Park 2012, Invest Ophthalmol Vis Sci 53:1989",
         requires=_BOTH,
         evidence=f"ovality at most {ROUND} (a round disc has no axis); {_PLAUSIBLE}",
@@ -184,7 +184,8 @@ BIOMARKERS = (
         name="disc_fovea_angle",
         label="Disc-fovea angle",
         unit="deg",
-        definition="Angle of the line from disc to fovea against the horizontal of the photograph; positive where the fovea lies lower",
+        definition="Angle of the line from disc to fovea against the horizontal of the photograph; positive where the "
+        "fovea lies lower",
         reference="Jonas 2015, PLoS ONE 10(11):e0141771",
         requires=_BOTH,
         evidence=_PLAUSIBLE,
@@ -195,7 +196,8 @@ BIOMARKERS = (
         name="fovea_vessel_distance",
         label="Fovea to nearest vessel",
         unit="dd",
-        definition="Distance from the fovea to the nearest vessel; the radius of the avascular zone as far as the mask shows it",
+        definition="Distance from the fovea to the nearest vessel; the radius of the avascular zone as far as the mask "
+        "shows it",
         reference="this project",
         requires=("fovea", "vessel", "optic_disc"),
         evidence="centreline of the vessels at least one diameter of the field of view long; fovea inside the frame",

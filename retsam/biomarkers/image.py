@@ -89,13 +89,13 @@ class RetinalImage:
     """Masks of one photograph in its frame, read as a right eye.
 
     A left eye is mirrored, masks and points alike, before anything is measured: temporal is to the left in every array
-    here, and a mirrored photograph gives the same numbers to the last bit, which no thinning algorithm would do by itself.
+    here, and a mirrored photograph gives the same numbers, which no thinning algorithm would do by itself.
 
     Parameters
     ----------
     image_id : str
     rows : mapping of str to mapping
-        Target (and ``fov``) to its row of ``tables.MASKS``.
+        Target (and ``fov``) to its row of ``tables.MASKS``, null as None.
     quality : mapping, optional
         The image's row of the quality table.
 
@@ -118,7 +118,7 @@ class RetinalImage:
         self.quality = quality
         self.frame = Frame.from_row(fov)
         self.size = self.frame.frame_size
-        self.eye = fov["eye"] if fov["eye"] in ("OD", "OS") else None
+        self.eye = fov["eye"]
         self._shared: dict[tuple[str, ...], Any] = {}
 
     def _once(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
@@ -187,8 +187,8 @@ class RetinalImage:
 
     def _stored_fovea(self) -> tuple[float, float]:
         row = self.rows.get("fovea")
-        if row is not None and row["status"] == Status.OK and np.isfinite([row["x"], row["y"]]).all():
-            return float(row["x"]), float(row["y"])
+        if row is not None and row["status"] == Status.OK and None not in (row["x"], row["y"]):
+            return row["x"], row["y"]
         ellipse = self._once(("stored_fovea",), lambda: _ellipse(self._stored("fovea")))
         return ellipse.x, ellipse.y
 
@@ -225,13 +225,7 @@ class RetinalImage:
     @property
     def disc(self) -> Ellipse:
         """The optic disc: largest component, holes filled."""
-        stored = self._stored_disc()
-        if not self.mirrored:
-            return stored
-        angle = -stored.angle if stored.angle != 90 else 90.0
-        return Ellipse(
-            self._mirror(stored.x), stored.y, stored.area, stored.major, stored.minor, angle, stored.solidity
-        )
+        return self._once(("disc",), lambda: _ellipse(self.mask("optic_disc")))
 
     @property
     def fovea(self) -> tuple[float, float]:
@@ -255,9 +249,9 @@ class RetinalImage:
     def um_per_px(self) -> float:
         """Micrometres per frame pixel; raises ``no_scale`` where the manifest gave none."""
         given = self.rows[FOV]["um_per_px"]
-        if given is None or not np.isfinite(given) or given <= 0:
+        if given is None or given <= 0:
             raise Unmeasurable(Status.NO_SCALE)
-        return float(given) / self.frame.scale
+        return given / self.frame.scale
 
     # Regions
 
@@ -301,7 +295,7 @@ class RetinalImage:
         return self._once(("vessels", target), lambda: self.mask(target) & self.mask(FOV))
 
     def centreline(self, target: str) -> Centreline:
-        """Centreline of a vessel target; ``too_few_vessels`` where it is shorter than the diameter of the field of view."""
+        """Centreline of a vessel target; ``too_few_vessels`` where shorter than the diameter of the field of view."""
         traced = self._once(("centreline", target), lambda: trace(self.vessels(target)))
         if traced.length < MIN_LENGTH * 2 * self.fov_circle[2]:
             raise Unmeasurable(Status.TOO_FEW_VESSELS)
@@ -315,7 +309,9 @@ class RetinalImage:
         """Distance (size, size) of each pixel to the nearest pixel of a vessel target, px."""
         return self._once(
             ("distance", target),
-            lambda: cv2.distanceTransform((~self.vessels(target)).astype(np.uint8), cv2.DIST_L2, 5),
+            lambda: np.asarray(
+                cv2.distanceTransform((~self.vessels(target)).astype(np.uint8), cv2.DIST_L2, 5), np.float32
+            ),
         )
 
 

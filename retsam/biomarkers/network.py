@@ -71,11 +71,11 @@ def _bifurcation_density(image: RetinalImage, target: str) -> float:
 
 
 def _ends(image: RetinalImage, target: str) -> float:
-    return np.count_nonzero(_inner(image, image.centreline(target).ends))
+    return float(np.count_nonzero(_inner(image, image.centreline(target).ends)))
 
 
 def _end_density(image: RetinalImage, target: str) -> float:
-    return _ends(image, target) / image.centreline(target).length * image.disc.diameter
+    return float(_ends(image, target)) / image.centreline(target).length * image.disc.diameter
 
 
 def _inner(image: RetinalImage, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -138,7 +138,8 @@ def _densities(target: str, noun: str) -> tuple[Biomarker, ...]:
             entry(
                 name=f"{target}_density_{side}",
                 label=f"{title} density, {side} hemifield",
-                definition=f"Area of the {noun} over the area of the field of view, {side} to the line through disc and fovea",
+                definition=f"Area of the {noun} over the area of the field of view, {side} to the line through disc "
+                "and fovea",
                 requires=(target, "optic_disc", "fovea"),
                 evidence=f"{halves}at least a quarter of the field of view on that side",
                 reasons=sided,
@@ -184,21 +185,24 @@ def _fractals(target: str, noun: str) -> tuple[Biomarker, ...]:
         entry(
             name=f"{target}_fd_box_skeleton",
             label=f"{title} fractal dimension D0, skeleton",
-            definition=f"Box-counting dimension D0 of the skeleton of the {noun}: slope of log N(s) on log 1/s, N the fewest occupied {boxes}",
+            definition=f"Box-counting dimension D0 of the skeleton of the {noun}: slope of log N(s) on log 1/s, N the "
+            f"fewest occupied {boxes}",
             reference="Mainster 1990, Eye 4:235",
             compute=partial(_dimension_skeleton, target=target, order=0),
         ),
         entry(
             name=f"{target}_fd_information_skeleton",
             label=f"{title} information dimension D1, skeleton",
-            definition=f"Information dimension D1 of the skeleton of the {noun}: slope of -sum p log p on log 1/s; {boxes}",
+            definition=f"Information dimension D1 of the skeleton of the {noun}: slope of -sum p log p on log 1/s, p a "
+            f"box's share of the pixels; {boxes}",
             reference=stosic,
             compute=partial(_dimension_skeleton, target=target, order=1),
         ),
         entry(
             name=f"{target}_fd_correlation_skeleton",
             label=f"{title} correlation dimension D2, skeleton",
-            definition=f"Correlation dimension D2 of the skeleton of the {noun}: slope of -log sum p^2 on log 1/s; {boxes}",
+            definition=f"Correlation dimension D2 of the skeleton of the {noun}: slope of -log sum p^2 on log 1/s, p a "
+            f"box's share of the pixels; {boxes}",
             reference=stosic,
             compute=partial(_dimension_skeleton, target=target, order=2),
         ),
@@ -213,7 +217,8 @@ def _fractals(target: str, noun: str) -> tuple[Biomarker, ...]:
             name=f"{target}_lacunarity",
             label=f"{title} lacunarity",
             unit="ratio",
-            definition=f"Variance over squared mean of the area of the {noun} in all boxes of 1/16 of the frame's side inside the field of view",
+            definition=f"Variance over squared mean of the area of the {noun} in all boxes of 1/16 of the frame's side "
+            "inside the field of view",
             reference="Allain 1991, Phys Rev A 44:3552",
             compute=partial(_lacunarity, target=target),
         ),
@@ -230,16 +235,14 @@ def _counts(target: str, noun: str) -> tuple[Biomarker, ...]:
         reasons=(Status.TOO_FEW_VESSELS,),
         reference=VASCX,
     )
-    node = f"Nodes of the centreline of the {noun} where exactly three branches meet; nodes within each other's vessel are one"
-    end = (
-        f"Free ends of the centreline of the {noun}, 2 % of the frame's side away from the border of the field of view"
-    )
+    node = f"Nodes of the centreline of the {noun} where exactly three branches meet"
+    end = f"Free ends of the centreline of the {noun}, 2 % of the frame's side inside the border of the field of view"
     return (
         entry(
             name=f"{target}_bifurcation_count",
             label=f"{title} bifurcations",
             unit="count",
-            definition=f"{node}, so that most crossings (four branches) do not count",
+            definition=f"{node}; nodes within each other's vessel are one, so that most crossings do not count",
             compute=partial(_bifurcations, target=target),
         ),
         entry(

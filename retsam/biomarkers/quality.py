@@ -11,7 +11,7 @@ from retsam.status import Status
 
 
 def _column(image: RetinalImage, column: str) -> float:
-    """Value of a column of the image's quality row; ``not_assessed`` without one, its status where the column is empty."""
+    """Value in the image's quality row; ``not_assessed`` without one, the row's status where the column is empty."""
     if image.quality is None or column not in image.quality:
         raise Unmeasurable(Status.NOT_ASSESSED)
     value = image.quality[column]

@@ -12,7 +12,7 @@ from retsam.biomarkers.biomarker import Unmeasurable
 from retsam.biomarkers.image import RetinalImage
 from retsam.biomarkers.registry import REGISTRY
 from retsam.status import Status
-from retsam.tables import KEY, MASKS, STATUS
+from retsam.tables import KEY, MASKS, STATUS, conform
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def measure_table(
     Returns
     -------
     DataFrame
-        Columns of :func:`biomarkers_schema`; one row per image in the order in which the images first appear in `masks`.
+        Columns of :func:`biomarkers_schema`; one row per image in the order of first appearance in `masks`.
         ``status`` is the image's: ok where it has a frame, else the reason, which all its values then share.
         ``eye`` is the manifest's; ``laterality`` comes from disc and fovea, else from the manifest
         (``laterality_source``: disc_fovea, manifest); ``laterality_mismatch`` says whether the two differ.
@@ -61,14 +61,13 @@ def measure_table(
 
     Raises
     ------
-    KeyError
-        If a column of ``tables.MASKS`` is missing.
+    KeyError, pyarrow.ArrowInvalid
+        If a column of ``tables.MASKS`` is missing or of another type.
     """
-    records = masks[MASKS.names].to_dict("records")
     by_image: dict[str, dict[str, dict[str, Any]]] = {}
-    for record in records:
+    for record in conform(masks, MASKS).to_pylist():
         by_image.setdefault(record["image_id"], {}).setdefault(record["target"], record)
-    judged = {} if quality is None else {r["image_id"]: r for r in quality.to_dict("records")}
+    judged: dict[str, Any] = {} if quality is None else {r["image_id"]: r for r in quality.to_dict("records")}
     rows = []
     for done, (image_id, targets) in enumerate(by_image.items(), start=1):
         rows.append(_measure_image(image_id, targets, judged.get(image_id)))
@@ -81,7 +80,7 @@ def _measure_image(
     image_id: str, targets: Mapping[str, Mapping[str, Any]], quality: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Row of one image; whatever goes wrong becomes a status."""
-    eye = next((r["eye"] for r in targets.values() if r["eye"] in ("OD", "OS")), None)
+    eye = next((r["eye"] for r in targets.values() if r["eye"]), None)
     row: dict[str, Any] = {"image_id": image_id, "status": Status.OK, "eye": eye}
     try:
         image = RetinalImage(image_id, targets, quality)
