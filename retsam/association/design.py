@@ -74,7 +74,7 @@ def as_exposure(entry: Any, evidence: Mapping[str, str] | None = None) -> Exposu
         raise ValueError(f"a biomarker needs a name; got {entry!r}.")
     requires = frozenset(str(target) for target in (get("requires") or ()))
     own = get("evidence")
-    level = str(own) if isinstance(own, str) and own else _weakest(requires, evidence or {})
+    level = str(own) if own in _WEAKEST_FIRST else _weakest(requires, evidence or {})
     return Exposure(get("name"), str(get("family") or "other"), requires, level)
 
 
