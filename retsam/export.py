@@ -465,7 +465,7 @@ def draw_overlay(
     photograph: NDArray[np.uint8],
     masks: Mapping[str, NDArray[np.bool_]],
     points: Mapping[str, tuple[float, float]],
-    alpha: float = 0.45,
+    alpha: float = 0.6,
 ) -> NDArray[np.uint8]:
     """Draw masks and points on a photograph in the taxonomy's colours.
 
