@@ -27,8 +27,10 @@ class EyeParameters:
     ----------
     calibre : float
         Factor on all vessel widths.
-    spacing : float
-        Median distance between branchings, degrees; smaller is denser.
+    smallest_radius : float
+        Of the thinnest vessels, degrees at ``calibre`` 1.
+    branch_survival : float
+        Probability that a side branch exists, 0-1.
     tortuosity : float
         Amplitude of the heading wave of vessels, radians.
     disc_diameter : float
@@ -50,7 +52,8 @@ class EyeParameters:
     """
 
     calibre: float = 1.0
-    spacing: float = 3.0
+    smallest_radius: float = 0.055
+    branch_survival: float = 0.8
     tortuosity: float = 0.3
     disc_diameter: float = 6.2
     disc_ovality: float = 0.92
@@ -81,8 +84,9 @@ class EyeParameters:
         noise = rng.standard_normal(7)
         logit_cup = math.log(0.36 / 0.64) + 0.5 * z["cup"]
         return cls(
-            calibre=math.exp(0.09 * z["calibre"]),
-            spacing=3.0 * math.exp(-0.22 * z["density"]),
+            calibre=math.exp(0.05 * z["calibre"]),
+            smallest_radius=0.052 * math.exp(-0.13 * z["density"]),
+            branch_survival=_squash(1.5 + 0.8 * z["density"]),
             tortuosity=0.3 * math.exp(0.4 * z["tortuosity"]),
             disc_diameter=6.2 * math.exp(0.05 * z["disc_size"] - 0.03 * z["elongation"]),
             disc_ovality=float(np.clip(0.92 - 0.03 * z["elongation"] + 0.02 * noise[0], 0.72, 1.06)),
@@ -176,8 +180,9 @@ def build_anatomy(rng: np.random.Generator, p: EyeParameters, diseases: frozense
     for kind, width, sign in kinds:
         tree = TreeParameters(
             root_radius=width * p.calibre,
-            smallest_radius=0.048 * p.calibre,
-            spacing=p.spacing,
+            smallest_radius=p.smallest_radius * p.calibre,
+            spacing=2.7,
+            survival=p.branch_survival,
             tortuosity=p.tortuosity * (1.0 if kind == "vein" else 0.9),
             fovea_distance=p.fovea_distance,
             disc_radius=0.5 * p.disc_diameter,

@@ -115,12 +115,12 @@ def expose(rng: np.random.Generator, retina: NDArray[np.float32], view: View, qu
         Black outside the field of view but for sensor noise.
     """
     camera, field = view.camera, view.field
-    fault = (1.0 - quality) ** 1.5
-    blur, dark, haze = fault * rng.uniform(0.7, 1.0, size=3) * np.array([0.016, 0.72, 0.6])
+    fault = (1.0 - quality) ** 1.7
+    blur, dark, haze = (fault * rng.uniform(0.7, 1.0, size=3) * np.array([0.016, 0.72, 0.6])).tolist()
     across = ((np.arange(view.grid.width) - field.x) / field.radius).astype(np.float32)[None, :]
     down = ((np.arange(view.grid.height) - field.y) / field.radius).astype(np.float32)[:, None]
     distance = np.hypot(across, down)
-    angle, tilt = rng.uniform(0.0, 2.0 * math.pi), rng.uniform(0.02, 0.14)
+    angle, tilt = float(rng.uniform(0.0, 2.0 * math.pi)), float(rng.uniform(0.02, 0.14))
     light = 1.0 - camera.vignette * distance**3 + tilt * (math.cos(angle) * across + math.sin(angle) * down)
     light *= (1.0 - dark) * math.exp(0.08 * rng.standard_normal())
     veil = np.array([0.62, 0.56, 0.44], np.float32)
@@ -132,5 +132,5 @@ def expose(rng: np.random.Generator, retina: NDArray[np.float32], view: View, qu
     grain = rng.standard_normal(picture.shape, dtype=np.float32)
     picture += grain * (camera.noise + 0.02 * fault) * (0.15 + 0.85 * edge)[..., None] + 0.008
     # A soft shoulder keeps highlights of the disc below saturation, as cameras do.
-    picture = np.where(picture > 0.8, 1.0 - 0.2 * np.exp(-(picture - 0.8) / 0.2), picture)
+    picture = np.where(picture > 0.8, 1.0 - 0.2 * np.exp(4.0 - 5.0 * picture), picture)
     return np.clip(np.rint(picture * 255.0), 0, 255).astype(np.uint8)

@@ -12,7 +12,7 @@ from retsam.geometry import Frame
 from retsam.phantom.anatomy import PHENOTYPES, Anatomy, EyeParameters, build_anatomy
 from retsam.phantom.camera import CAMERAS, GRADABLE_FROM, View, aim, expose
 from retsam.phantom.paint import paint
-from retsam.phantom.raster import Grid, resample, signed_distance
+from retsam.phantom.raster import Grid, Strokes, resample, signed_distance
 
 Eye = Literal["OD", "OS"]
 
@@ -150,9 +150,11 @@ def render(
 def distances(anatomy: Anatomy, grid: Grid) -> dict[str, NDArray[np.float32]]:
     """Signed distances (height, width) in pixels, positive inside, of everything that is drawn by stamping."""
     shape = (grid.height, grid.width)
-    out = {kind: signed_distance(*resample(anatomy.tree(kind), grid), shape) for kind in ("artery", "vein")}
+    out = {kind: signed_distance(resample(anatomy.tree(kind), grid), shape) for kind in ("artery", "vein")}
     for lesions in anatomy.lesions:
-        out[lesions.target] = signed_distance(grid.to_px(lesions.centres), lesions.radius * grid.scale, shape)
+        out[lesions.target] = signed_distance(
+            Strokes.dots(grid.to_px(lesions.centres), lesions.radius * grid.scale), shape
+        )
     return out
 
 

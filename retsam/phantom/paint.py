@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retsam.phantom.anatomy import Anatomy, EyeParameters
-from retsam.phantom.raster import Grid, resample, signed_distance
+from retsam.phantom.raster import Grid, Strokes, resample, signed_distance
 from retsam.phantom.vessels import Kind
 
 Image = NDArray[np.float32]
@@ -130,9 +130,10 @@ def _vessels(out: Image, anatomy: Anatomy, grid: Grid, kind: Kind, distance: Ima
     cover = np.clip(distance + 0.5, 0.0, 1.0)
     depth = 0.5 + 0.5 * np.clip(distance / np.float32(0.16 * grid.scale), 0.0, 1.0)
     out *= 1.0 - (cover * depth)[..., None] * np.array(ABSORPTION[kind], np.float32)
-    xy, radius = resample(anatomy.tree(kind), grid)
-    wide = radius > 0.1 * grid.scale
-    reflex = signed_distance(xy[wide], 0.25 * radius[wide], distance.shape)
+    strokes = resample(anatomy.tree(kind), grid)
+    wide = strokes.radius > 0.1 * grid.scale
+    core = Strokes(strokes.middle[wide], strokes.half[wide], 0.25 * strokes.radius[wide])
+    reflex = signed_distance(core, (grid.height, grid.width))
     strength = 0.30 if kind == "artery" else 0.10
     out *= 1.0 + (strength * np.clip(reflex + 0.5, 0.0, 1.0))[..., None] * np.array([0.5, 1.0, 0.8], np.float32)
 

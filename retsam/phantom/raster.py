@@ -1,8 +1,8 @@
 """From degrees to pixels: grids, and vessels drawn as exact signed distances.
 
-A capsule chain is drawn by stamping discs along the centreline and keeping, per pixel, the largest
-``radius - distance``. No polygon fill is involved, so calibres are exact to a few hundredths of a pixel, independent of
-direction, and a mirrored eye gives the mirrored picture.
+A vessel is a chain of short round-ended strokes; each pixel keeps the largest ``radius - distance``. No polygon fill is
+involved, so calibres are exact to a few hundredths of a pixel, independent of direction, and a mirrored eye gives the
+mirrored picture.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,24 @@ from numpy.typing import ArrayLike, NDArray
 from retsam.geometry import Frame
 from retsam.phantom.vessels import Segment
 
-SPACING = 0.5
-"""Distance of stamped discs along a centreline, pixels."""
+STROKE = 1.0
+"""Longest stroke that a centreline is cut into, pixels."""
 FAR = -4.0
 """Signed distance of pixels that no vessel comes near, pixels."""
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """Straight round-ended strokes, pixels: middles (n, 2), vectors from middle to end (n, 2), radii (n,)."""
+
+    middle: NDArray[np.float64]
+    half: NDArray[np.float64]
+    radius: NDArray[np.float64]
+
+    @classmethod
+    def dots(cls, centres: NDArray[np.float64], radius: NDArray[np.float64]) -> Self:
+        """Discs, as strokes without length."""
+        return cls(centres, np.zeros_like(centres), radius)
 
 
 @dataclass(frozen=True)
@@ -65,29 +79,27 @@ class Grid:
         return replace(self, width=size, height=size, x0=float(x0), y0=float(y0), scale=self.scale * frame.scale)
 
 
-def resample(segments: Sequence[Segment], grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centrelines at :data:`SPACING` pixels: positions (n, 2) and radii (n,), pixels."""
-    places, radii = [np.zeros((0, 2))], [np.zeros(0)]
+def resample(segments: Sequence[Segment], grid: Grid) -> Strokes:
+    """Cut centrelines into straight strokes of at most :data:`STROKE` pixels."""
+    middles, halves, radii = [np.zeros((0, 2))], [np.zeros((0, 2))], [np.zeros(0)]
     for segment in segments:
         xy = grid.to_px(segment.points)
         along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
-        wanted = np.linspace(0.0, along[-1], int(along[-1] / SPACING) + 2)
-        places.append(np.stack([np.interp(wanted, along, xy[:, 0]), np.interp(wanted, along, xy[:, 1])], axis=1))
-        radii.append(np.interp(wanted, along, segment.radius * grid.scale))
-    return np.concatenate(places), np.concatenate(radii)
+        wanted = np.linspace(0.0, along[-1], int(along[-1] / STROKE) + 2)
+        ends = np.stack([np.interp(wanted, along, xy[:, 0]), np.interp(wanted, along, xy[:, 1])], axis=1)
+        middles.append((ends[1:] + ends[:-1]) / 2)
+        halves.append((ends[1:] - ends[:-1]) / 2)
+        radii.append(np.interp((wanted[1:] + wanted[:-1]) / 2, along, segment.radius * grid.scale))
+    return Strokes(np.concatenate(middles), np.concatenate(halves), np.concatenate(radii))
 
 
-def signed_distance(
-    xy: NDArray[np.float64], radius: NDArray[np.float64], shape: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Largest ``radius - distance`` over discs, in pixels.
+def signed_distance(strokes: Strokes, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Largest ``radius - distance`` over strokes, in pixels.
 
     Parameters
     ----------
-    xy : (n, 2) float
-        Disc centres, pixels.
-    radius : (n,) float
-        Pixels.
+    strokes : Strokes
+        Any of them may lie outside.
     shape : tuple of int
         Height and width.
 
@@ -97,22 +109,31 @@ def signed_distance(
         Positive inside, exact down to about -1 pixel outside, never below :data:`FAR`.
     """
     height, width = shape
-    reach = np.ceil(radius + 1.5).astype(int)
-    margin = 2 * int(reach.max(initial=1)) + 1  # a disc centred outside may still reach in
+    reach = np.ceil(strokes.radius + np.hypot(*strokes.half.T) + 1.5).astype(int)
+    margin = 2 * int(reach.max(initial=1)) + 1  # a stroke centred outside may still reach in
     stride = width + 2 * margin
     out = np.full((height + 2 * margin) * stride, FAR, np.float32)
-    nearest = np.rint(xy).astype(int)
-    inside = (nearest >= -reach[:, None]).all(axis=1) & (nearest < np.array([width, height]) + reach[:, None]).all(
-        axis=1
-    )
+    nearest = np.rint(strokes.middle).astype(int)
+    beyond = np.array([width, height]) + reach[:, None]
+    inside = ((nearest >= -reach[:, None]) & (nearest < beyond)).all(axis=1)
     for size in np.unique(reach[inside]):
-        chosen = inside & (reach == size)
+        chosen = np.flatnonzero(inside & (reach == size))
         offset = np.arange(-size, size + 1)
-        delta = (nearest[chosen] - xy[chosen]).astype(np.float32)
-        dx = delta[:, 0, None, None] + offset.astype(np.float32)[None, None, :]
-        dy = delta[:, 1, None, None] + offset.astype(np.float32)[None, :, None]
-        value = radius[chosen].astype(np.float32)[:, None, None] - np.sqrt(dx * dx + dy * dy)
         start = (nearest[chosen, 1] + margin) * stride + nearest[chosen, 0] + margin
         index = start[:, None, None] + (offset[:, None] * stride + offset[None, :])[None]
-        np.maximum.at(out, index.ravel(), value.ravel())
+        np.maximum.at(out, index.ravel(), _inside_stroke(strokes, chosen, nearest[chosen], offset).ravel())
     return out.reshape(height + 2 * margin, stride)[margin : margin + height, margin : margin + width]
+
+
+def _inside_stroke(
+    strokes: Strokes, chosen: NDArray[np.intp], nearest: NDArray[np.int_], offset: NDArray[np.int_]
+) -> NDArray[np.float32]:
+    """Radius minus distance (n, k, k) of the pixels around each chosen stroke to its line from end to end."""
+    delta = (nearest - strokes.middle[chosen]).astype(np.float32)
+    dx = delta[:, 0, None, None] + offset.astype(np.float32)[None, None, :]
+    dy = delta[:, 1, None, None] + offset.astype(np.float32)[None, :, None]
+    half = strokes.half[chosen].astype(np.float32)[:, :, None, None]
+    squared = np.maximum((half**2).sum(axis=1), np.float32(1e-12))
+    along = np.clip((dx * half[:, 0] + dy * half[:, 1]) / squared, -1.0, 1.0)
+    distance = np.hypot(dx - along * half[:, 0], dy - along * half[:, 1])
+    return strokes.radius[chosen].astype(np.float32)[:, None, None] - distance

@@ -191,10 +191,17 @@ def _image_row(
         **{f"latent_{name}": row[f"latent_{name}"] for name in PHENOTYPES},
     }
     keys = {name: row[name] for name in ("image_id", "participant_id", "eye", "camera")}
-    lesions = {f"n_{item.target}": len(item.radius) for item in anatomy.lesions}
+    lesions = {f"n_{item.target}": _count_inside(grid.to_px(item.centres), fov) for item in anatomy.lesions}
     truths = {f"true_{name}": row[f"true_{name}"] for name in OUTCOMES}
     rounded = {name: round(float(value), 6) for name, value in values.items()}
     return {**keys, **rounded, **lesions, "gradable": phantom.gradable, **truths}
+
+
+def _count_inside(xy: NDArray[np.float64], mask: NDArray[np.bool_]) -> int:
+    """Count the points (n, 2) whose nearest pixel belongs to a square mask."""
+    place = np.rint(xy).astype(int)
+    place = place[((place >= 0) & (place < len(mask))).all(axis=1)]
+    return int(mask[place[:, 1], place[:, 0]].sum())
 
 
 def mean_arc_chord(phantom: Phantom, shortest: float = 1.0) -> float:

@@ -42,6 +42,8 @@ class TreeParameters:
         Vessels end below it, degrees.
     spacing : float
         Median distance between branchings, degrees.
+    survival : float
+        Probability that a side branch exists, 0-1; the continuation is as thin as if it did.
     tortuosity : float
         Amplitude of the heading wave, radians; arc/chord - 1 of a long vessel is about ``tortuosity**2 / 4``.
     fovea_distance, disc_radius : float
@@ -55,6 +57,7 @@ class TreeParameters:
     root_radius: float
     smallest_radius: float
     spacing: float
+    survival: float
     tortuosity: float
     fovea_distance: float
     disc_radius: float
@@ -201,7 +204,7 @@ class _Grower:
             heading += self._steer(tip, u, v, heading, course) * STEP + drift * STEP
             turn = 2.0 * math.pi * travelled
             wave = 0.8 * math.sin(turn / slow + phases[0]) + 0.6 * math.sin(turn / fast + phases[1])
-            direction = heading + self.p.tortuosity * wave * min(1.0, travelled / 0.8)
+            direction = heading + self.p.tortuosity * wave * min(1.0, travelled / 1.2)
             u += STEP * math.cos(direction)
             v += STEP * math.sin(direction)
             if self._blocked(tip, u, v, travelled):
@@ -241,7 +244,10 @@ class _Grower:
         centre = _cell(u, v)
         for cell in (centre, centre - 1, centre + 1, centre - _SIDE, centre + _SIDE):
             other = self.occupied[cell]
-            if other >= 0 and other != tip.number and (travelled > 2.0 or other not in tip.family):
+            if other < 0 or other == tip.number:
+                continue
+            grace = 0.5 if cell == centre else 2.0  # parent and sibling are near at first
+            if other not in tip.family or travelled > grace:
                 return True
         return False
 
@@ -267,7 +273,8 @@ class _Grower:
         family = frozenset({tip.number, first, first + 1})
         onwards, aside = heading - flip * turn_large, heading + flip * turn_small
         self._push(_Tip(first, u, v, onwards, large, tip.role, parent, family, tip.side, course))
-        self._push(_Tip(first + 1, u, v, aside, small, role, parent, family, tip.side))
+        if self.rng.random() < self.p.survival:
+            self._push(_Tip(first + 1, u, v, aside, small, role, parent, family, tip.side))
 
     def _side_role(self, role: str, u: float, v: float, heading: float, flip: int) -> str:
         """Region that a trunk's side branch leaves into."""
@@ -285,10 +292,10 @@ def _roots(rng: np.random.Generator, kind: Kind, p: TreeParameters) -> list[_Tip
     """The four trunks of a tree and a few thin vessels from the temporal disc rim to the macula."""
     tips: list[_Tip] = []
     for side, arcade, split in zip((-1, 1), p.arcade_height, p.split, strict=True):  # superior, inferior
-        lean = -0.22 * math.copysign(p.disc_radius, split)  # the outer vessel leaves on the nasal side
+        lean = -0.16 * math.copysign(p.disc_radius, split)  # the outer vessel leaves on the nasal side
         for role in ("trunk_temporal", "trunk_nasal"):
             temporal = role == "trunk_temporal"
-            start = (lean if temporal else -0.35 * p.disc_radius - lean, side * 0.2 * p.disc_radius)
+            start = (lean if temporal else -0.35 * p.disc_radius - lean, side * 0.08 * p.disc_radius)
             course = (
                 _temporal_course(rng, side, arcade + split, start[0], p)
                 if temporal

@@ -1,0 +1,419 @@
+"""Phantoms: closed forms of the drawing, properties of every mask, determinism, and odds ratios that come back."""
+
+import hashlib
+import math
+import warnings
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retsam import tables
+from retsam.field import find_field
+from retsam.io.masks import decode
+from retsam.phantom import coefficient_table, mask_rows, render, sample_cohort, simulate
+from retsam.phantom.anatomy import PHENOTYPES, EyeParameters, build_anatomy
+from retsam.phantom.camera import CAMERAS
+from retsam.phantom.cohort import (
+    AGE_EFFECT,
+    AGE_MEAN,
+    AGE_ON_PHENOTYPE,
+    AGE_SD,
+    MISSING_LABEL,
+    OUTCOMES,
+    PHENOTYPE_EFFECT,
+)
+from retsam.phantom.compose import LESIONS
+from retsam.phantom.raster import Grid, Strokes, resample, signed_distance
+from retsam.phantom.simulate import MANIFEST_COLUMNS, mean_arc_chord
+from retsam.phantom.vessels import Segment, TreeParameters, grow_tree, murray_angles, murray_children
+from retsam.taxonomy import TARGETS
+
+few = settings(max_examples=6, deadline=None, derandomize=True)
+TREE = TreeParameters(
+    root_radius=0.27,
+    smallest_radius=0.055,
+    spacing=2.7,
+    survival=0.8,
+    tortuosity=0.3,
+    fovea_distance=15.5,
+    disc_radius=3.1,
+    arcade_height=(10.0, 10.0),
+    split=(0.8, -0.8),
+)
+
+
+# --- drawing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("angle", [0, 17, 45, 90])
+@pytest.mark.parametrize("radius", [0.8, 1.7, 3.3])
+def test_a_straight_vessel_has_its_width_in_every_direction(angle: float, radius: float) -> None:
+    direction = np.array([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
+    points = 64.3 + np.linspace(-50.0, 50.0, 41)[:, None] * direction
+    vessel = Segment("vein", points, np.full(41, radius), -1)
+    distance = signed_distance(resample([vessel], Grid(128, 128, 0.0, 0.0, 1.0, 1)), (128, 128))
+    y, x = np.mgrid[:128, :128] - 64.3
+    along, across = x * direction[0] + y * direction[1], x * direction[1] - y * direction[0]
+    middle = (np.abs(along) < 45) & (np.abs(across) < radius + 1)
+    np.testing.assert_allclose(distance[middle], (radius - np.abs(across))[middle], atol=1e-3)
+
+
+def test_signed_distance_is_exact_for_one_disc_and_for_discs_half_outside() -> None:
+    y, x = np.mgrid[:40, :50]
+    centres, radius = np.array([[20.3, 11.8], [-2.0, 30.0]]), np.array([4.6, 5.0])
+    truth = np.max([r - np.hypot(x - cx, y - cy) for (cx, cy), r in zip(centres, radius, strict=True)], axis=0)
+    drawn = signed_distance(Strokes.dots(centres, radius), (40, 50))
+    near = truth > -1
+    np.testing.assert_allclose(drawn[near], truth[near], atol=1e-4)
+    assert (drawn[~near] <= -1 + 1e-4).all()
+
+
+def test_no_vessels_draw_nothing() -> None:
+    assert (signed_distance(resample([], Grid(32, 32, 0.0, 0.0, 10.0, 1)), (32, 32)) < 0).all()
+
+
+@few
+@given(st.floats(-20, 20), st.floats(-20, 20), st.sampled_from([-1, 1]), st.floats(4, 40))
+def test_grid_inverse_and_laterality(u: float, v: float, sign: int, scale: float) -> None:
+    grid = Grid(300, 200, 140.5, 90.25, scale, sign)
+    np.testing.assert_allclose(grid.to_degrees(grid.to_px([u, v])), [u, v], atol=1e-9)
+    temporal = grid.to_px([5.0, 0.0])[0] - grid.x0
+    assert temporal * sign > 0
+
+
+# --- vessels ---------------------------------------------------------------------------------------------------------
+
+
+@few
+@given(st.floats(0.05, 0.5), st.floats(0.05, 1.0))
+def test_murray(radius: float, ratio: float) -> None:
+    large, small = murray_children(radius, ratio)
+    assert large**3 + small**3 == pytest.approx(radius**3)
+    assert small / large == pytest.approx(ratio)
+    turn_large, turn_small = murray_angles(radius, large, small)
+    assert 0 <= turn_large <= turn_small + 1e-9 <= math.pi / 2 + 1e-9
+
+
+def test_murray_symmetric_branching_is_the_textbook_angle() -> None:
+    large, small = murray_children(1.0, 1.0)
+    assert large == small == pytest.approx(2 ** (-1 / 3))
+    assert sum(map(math.degrees, murray_angles(1.0, large, small))) == pytest.approx(74.93, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["artery", "vein"])
+def test_tree_obeys_murray_and_is_connected(kind: str) -> None:
+    segments = grow_tree(np.random.default_rng(1), kind, TREE)
+    cubes: dict[int, float] = {}
+    for segment in segments:
+        assert segment.kind == kind and len(segment.points) == len(segment.radius)
+        assert (np.diff(segment.radius) <= 0).all() and segment.radius.min() > 0
+        if segment.parent >= 0:
+            np.testing.assert_array_equal(segment.points[0], segments[segment.parent].points[-1])
+            cubes[segment.parent] = cubes.get(segment.parent, 0.0) + segment.radius[0] ** 3
+    assert len(cubes) > 50
+    for parent, cube in cubes.items():
+        assert cube <= segments[parent].radius[-1] ** 3 * (1 + 1e-9)
+
+
+def _crossings(segments: list[Segment], beyond: float) -> int:
+    """Proper intersections between the edges of centrelines that start more than ``beyond`` from the disc centre."""
+    a = np.concatenate([s.points[:-1] for s in segments])
+    b = np.concatenate([s.points[1:] for s in segments])
+    far = np.hypot(*a.T) > beyond
+    a, b = a[far].astype(np.float32), b[far].astype(np.float32)
+
+    def turn(o: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return (p[..., 0] - o[..., 0]) * (q[..., 1] - o[..., 1]) - (p[..., 1] - o[..., 1]) * (q[..., 0] - o[..., 0])
+
+    count = 0
+    for part in range(0, len(a), 256):
+        p, q = a[part : part + 256, None], b[part : part + 256, None]
+        apart = turn(p, q, a[None]) * turn(p, q, b[None]) < 0
+        count += int((apart & (turn(a[None], b[None], p) * turn(a[None], b[None], q) < 0)).sum())
+    return count
+
+
+def test_one_tree_never_crosses_itself_but_artery_and_vein_do() -> None:
+    anatomy = build_anatomy(np.random.default_rng(5), EyeParameters())
+    trees = [list(anatomy.tree("artery")), list(anatomy.tree("vein"))]
+    beyond = 0.65 * anatomy.disc_diameter
+    assert [_crossings(tree, beyond) for tree in trees] == [0, 0]
+    assert _crossings(trees[0] + trees[1], beyond) > 5
+
+
+def test_tortuosity_of_a_straight_eye_and_of_a_winding_one() -> None:
+    straight, typical, winding = (
+        mean_arc_chord(render(2, 128, phenotypes={}, camera="round45", tortuosity=t)) for t in (0.0, 0.3, 0.7)
+    )
+    assert 1.0 <= straight < 1.005 < typical < 1.03 < winding
+
+
+def test_density_and_calibre_phenotypes_move_the_vessel_area() -> None:
+    def density(**phenotypes: float) -> float:
+        masks = [render(s, 160, camera="round45", phenotypes=phenotypes).masks for s in range(3)]
+        return float(np.mean([m["vessel"].sum() / m["fov"].sum() for m in masks]))
+
+    middle = density()
+    assert density(density=-1.5) < 0.9 * middle < 1.1 * middle < density(density=1.5)
+    assert density(calibre=-2) < 0.95 * middle < 1.05 * middle < density(calibre=2)
+
+
+# --- phantoms --------------------------------------------------------------------------------------------------------
+
+
+@few
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["OD", "OS"]), st.sampled_from(sorted(CAMERAS)), st.floats(0, 1))
+def test_every_phantom_is_consistent(seed: int, eye: str, camera: str, quality: float) -> None:
+    phantom = render(seed, 160, eye=eye, camera=camera, quality=quality, diseases=("dr", "amd"))
+    height, width = phantom.image.shape[:2]
+    assert phantom.image.dtype == np.uint8
+    assert set(phantom.masks) == {"fov", "vessel", "artery", "vein", "optic_disc", "optic_cup", "fovea", *LESIONS}
+    assert set(phantom.masks) - {"fov"} <= set(TARGETS)
+    for masks, shape in ((phantom.masks, (height, width)), (phantom.truth(128), (128, 128))):
+        assert all(m.shape == shape and m.dtype == bool for m in masks.values())
+        assert all(not (m & ~masks["fov"]).any() for m in masks.values())
+        assert (masks["vessel"] == (masks["artery"] | masks["vein"])).all()
+        assert masks["optic_cup"].any() and not (masks["optic_cup"] & ~masks["optic_disc"]).any()
+        assert masks["artery"].any() and masks["vein"].any() and masks["fovea"].any()
+    np.testing.assert_allclose(np.argwhere(phantom.masks["optic_disc"]).mean(axis=0)[::-1], phantom.disc, atol=0.6)
+    assert (phantom.disc[0] > phantom.fovea[0]) == (eye == "OD")
+    assert phantom.disc[1] < phantom.fovea[1] + 0.15 * height
+    disc_area = math.pi / 4 * (phantom.anatomy.disc_diameter * phantom.view.grid.scale) ** 2
+    assert phantom.masks["optic_disc"].sum() == pytest.approx(disc_area, rel=0.06)
+
+
+@few
+@given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(CAMERAS)))
+def test_left_eye_is_the_mirror_of_the_right(seed: int, camera: str) -> None:
+    right, left = (render(seed, 128, eye=eye, camera=camera, diseases=("dr",)) for eye in ("OD", "OS"))
+    assert right.image.shape == left.image.shape
+    for name, mask in right.masks.items():
+        np.testing.assert_array_equal(mask, left.masks[name][:, ::-1])
+    width = right.image.shape[1]
+    assert right.disc == pytest.approx((width - 1 - left.disc[0], left.disc[1]))
+    smooth = [cv2.blur(p, (9, 9)).astype(int) for p in (right.image, left.image[:, ::-1])]
+    vignette_apart = np.abs(smooth[0] - smooth[1]).mean()  # the direction of the light is drawn, not mirrored
+    assert vignette_apart < 12
+
+
+def test_truth_in_the_frame_agrees_with_the_photograph_brought_into_it() -> None:
+    phantom = render(3, 512, camera="wide45")
+    frame, truth = phantom.frame(512), phantom.truth(512)
+    least = {"vessel": 0.93, "optic_disc": 0.99, "optic_cup": 0.97, "fovea": 0.99, "fov": 0.999}
+    for name in least:
+        warped = frame.warp(phantom.masks[name])
+        dice = 2 * (warped & truth[name]).sum() / (warped.sum() + truth[name].sum())
+        assert dice > least[name], name
+
+
+@pytest.mark.parametrize("camera", sorted(CAMERAS))
+def test_the_pipeline_finds_the_true_field_of_view(camera: str) -> None:
+    phantom = render(4, 384, camera=camera, quality=0.9)
+    found = find_field(phantom.image)
+    assert (found.x, found.y, found.radius) == pytest.approx(
+        (phantom.field.x, phantom.field.y, phantom.field.radius), abs=0.015 * phantom.field.radius
+    )
+
+
+def test_structures_look_as_they_should() -> None:
+    phantom = render(6, 384, camera="round45", quality=1.0, phenotypes={}, diseases=("dr", "amd"))
+    green, red = phantom.image[..., 1].astype(float), phantom.image[..., 0].astype(float)
+    m = phantom.masks
+    plain = m["fov"] & ~cv2.dilate(
+        (m["vessel"] | m["optic_disc"] | m["fovea"]).astype(np.uint8), np.ones((9, 9))
+    ).astype(bool)
+    assert red[plain].mean() > 1.4 * green[plain].mean()
+    assert green[m["vein"] & ~m["optic_disc"]].mean() < green[m["artery"] & ~m["vein"] & ~m["optic_disc"]].mean()
+    assert green[m["artery"] & ~m["optic_disc"]].mean() < 0.9 * green[plain].mean()
+    assert green[m["optic_disc"]].mean() > 1.2 * green[plain].mean()
+    assert green[m["optic_cup"]].mean() > green[m["optic_disc"] & ~m["optic_cup"]].mean()
+    assert green[m["hemorrhage"]].mean() < green[plain].mean() < green[m["hard_exudate"] & ~m["vessel"]].mean()
+    x, y = (round(c) for c in phantom.fovea)
+    assert green[y - 4 : y + 5, x - 4 : x + 5].mean() < green[plain].mean()
+    assert phantom.image[~m["fov"]].mean() < 12
+
+
+def test_quality_dial_blurs_and_darkens_monotonically() -> None:
+    dial = [1.0, 0.7, 0.4, 0.2, 0.0]
+    pictures = [render(7, 256, camera="round45", quality=q) for q in dial]
+    vessel = pictures[0].masks["vessel"] & ~pictures[0].masks["optic_disc"]
+    inside = cv2.erode(pictures[0].masks["fov"].astype(np.uint8), np.ones((15, 15))) > 0
+    around = (cv2.dilate(vessel.astype(np.uint8), np.ones((9, 9))) > 0) & inside & ~vessel
+    contrast = [float(p.image[around, 1].mean() - p.image[vessel, 1].mean()) for p in pictures]
+    assert (np.diff(contrast) < 0).all() and contrast[-1] < 0.1 * contrast[0]
+    assert pictures[-1].image[inside].mean() < 0.7 * pictures[0].image[inside].mean()
+    assert [p.gradable for p in pictures] == [True, True, True, False, False]
+    for picture in pictures:
+        np.testing.assert_array_equal(picture.masks["vessel"], pictures[0].masks["vessel"])
+
+
+def test_render_overrides_and_their_errors() -> None:
+    phantom = render(8, 128, cup_ratio=0.5, phenotypes={"tortuosity": 1.0})
+    assert phantom.parameters.cup_ratio == 0.5
+    assert render(8, 128, phenotypes={}).parameters == render(8, 128, phenotypes={}, eye="OS").parameters
+    for wrong in ({"eye": "right"}, {"camera": "phone"}, {"quality": 1.5}, {"phenotypes": {"colour": 1.0}}):
+        with pytest.raises(
+            ValueError, match=str(next(iter(wrong.values())) if "phenotypes" not in wrong else "colour")
+        ):
+            render(8, 128, **wrong)
+    with pytest.raises(TypeError):
+        render(8, 128, cup=0.5)
+
+
+def test_mask_rows_fit_the_contract() -> None:
+    phantom = render(9, 256, camera="cut50", eye="OS")
+    rows = pd.DataFrame(mask_rows("a", phantom, 192))
+    table = tables.conform(rows, tables.MASKS).to_pandas()
+    assert table["target"].iloc[0] == "fov" and table["target"].is_unique
+    assert (table["status"] == "ok").all() and (table["eye"] == "OS").all()
+    truth = phantom.truth(192)
+    for row in table.itertuples():
+        np.testing.assert_array_equal(decode(row.rle, 192), truth[row.target])
+        assert row.area_px == truth[row.target].sum()
+    disc = table.set_index("target").loc["optic_disc"]
+    centre = np.argwhere(truth["optic_disc"]).mean(axis=0)[::-1]
+    np.testing.assert_allclose([disc["x"], disc["y"]], centre, atol=0.5)
+
+
+# --- cohorts ---------------------------------------------------------------------------------------------------------
+
+
+def _fit(cohort: pd.DataFrame, outcome: str, terms: list[str]):
+    design = pd.DataFrame({"intercept": 1.0}, index=cohort.index)
+    for term in terms:
+        scores = {"age": (cohort["age"] - AGE_MEAN) / AGE_SD, "sex": (cohort["sex"] == "m").astype(float)}
+        design[term] = scores[term] if term in scores else cohort[f"latent_{term}"]
+    known = cohort[outcome].notna()
+    return sm.Logit(cohort.loc[known, outcome], design[known]).fit(
+        disp=0, cov_type="cluster", cov_kwds={"groups": cohort.loc[known, "participant_index"]}
+    )
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_adjusted_regression_recovers_the_true_log_odds_ratios(outcome: str) -> None:
+    fit = _fit(sample_cohort(4000, 11), outcome, ["age", "sex", *PHENOTYPES])
+    truth = coefficient_table().query("outcome == @outcome").set_index("term")["log_odds_ratio"]
+    distance = (fit.params - truth[fit.params.index]) / fit.bse
+    assert (fit.bse < 0.08).all()
+    assert distance.abs().max() < 3.5, distance
+
+
+def test_three_hundred_people_give_intervals_that_cover() -> None:
+    cohort = sample_cohort(300, 3)
+    covered = []
+    for outcome in OUTCOMES:
+        interval = _fit(cohort, outcome, ["age", *PHENOTYPES]).conf_int()
+        truth = coefficient_table().query("outcome == @outcome").set_index("term")["log_odds_ratio"][interval.index]
+        covered += list((interval[0] <= truth) & (truth <= interval[1]))
+    assert np.mean(covered) >= 0.85
+
+
+def test_crude_odds_ratios_are_confounded_by_age_in_the_stated_direction() -> None:
+    cohort = sample_cohort(4000, 12)
+    crude, adjusted = (_fit(cohort, "amd", terms) for terms in (["density"], ["density", "age"]))
+    assert AGE_ON_PHENOTYPE["density"] * AGE_EFFECT["amd"] < 0
+    assert crude.params["density"] + 3 * crude.bse["density"] < 0
+    assert abs(adjusted.params["density"]) < 3 * adjusted.bse["density"]
+
+
+def test_cohort_moments() -> None:
+    cohort = sample_cohort(4000, 13, rho=0.6)
+    assert cohort["age"].between(40, 85).all()
+    assert cohort["age"].mean() == pytest.approx(AGE_MEAN, abs=0.6) and cohort["age"].std() == pytest.approx(
+        AGE_SD, rel=0.03
+    )
+    pairs = cohort.set_index(["participant_index", "eye"]).unstack("eye")  # noqa: PD010
+    age = (pairs[("age", "OD")] - AGE_MEAN) / AGE_SD
+    for name in PHENOTYPES:
+        z = cohort[f"latent_{name}"]
+        assert z.mean() == pytest.approx(0, abs=0.06) and z.std() == pytest.approx(1, abs=0.04)
+        both = pairs[f"latent_{name}"]
+        assert age.corr(both["OD"]) == pytest.approx(AGE_ON_PHENOTYPE[name], abs=0.05)
+        assert both["OD"].corr(both["OS"]) == pytest.approx(0.6 + 0.4 * AGE_ON_PHENOTYPE[name] ** 2, abs=0.04)
+    assert pairs["true_dr"].corr().iloc[0, 1] > 0.25
+    assert 0.04 < 1 - cohort["gradable"].mean() < 0.08
+    assert cohort[list(OUTCOMES)].isna().mean().to_numpy() == pytest.approx([MISSING_LABEL] * 4, abs=0.012)
+    assert 0.03 < 1 - len(cohort) / 8000 < 0.07
+    assert cohort["participant_index"].nunique() == 4000
+    for name in OUTCOMES:
+        known = cohort[name].notna()
+        assert (cohort.loc[known, name] == cohort.loc[known, f"true_{name}"]).all()
+        assert 0.15 < cohort[name].mean() < 0.45
+
+
+def test_a_larger_cohort_begins_with_the_smaller_one() -> None:
+    small, large = sample_cohort(20, 5), sample_cohort(50, 5)
+    pd.testing.assert_frame_equal(small, large.iloc[: len(small)])
+    assert not small["age"].equals(sample_cohort(20, 6)["age"])
+
+
+@pytest.mark.parametrize(("participants", "rho"), [(0, 0.5), (5, 1.2), (5, -0.1)])
+def test_cohort_refuses_nonsense(participants: int, rho: float) -> None:
+    with pytest.raises(ValueError, match=r"participants|rho"):
+        sample_cohort(participants, 1, rho=rho)
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+
+def _digests(folder) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_simulate_writes_what_it_promises_and_the_same_bytes_with_two_workers(tmp_path) -> None:
+    done: list[int] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        manifest_path = simulate(tmp_path / "one", 4, 21, 128, progress=done.append)
+    simulate(tmp_path / "two", 4, 21, 128, workers=2)
+    digests = _digests(tmp_path / "one")
+    assert digests == _digests(tmp_path / "two")
+    manifest = pd.read_csv(manifest_path)
+    assert list(manifest.columns) == MANIFEST_COLUMNS
+    assert sum(done) == len(manifest) and manifest["image_id"].is_unique
+    wanted = {f"images/{name}.jpg" for name in manifest["image_id"]}
+    truth_files = {f"truth/{name}" for name in ("masks.parquet", "images.csv", "coefficients.csv")}
+    assert set(digests) == wanted | truth_files | {"manifest.csv"}
+    assert set(manifest["path"]) == wanted
+    masks = tables.read_table(tmp_path / "one" / "truth" / "masks.parquet")
+    truth = pd.read_csv(tmp_path / "one" / "truth" / "images.csv").set_index("image_id")
+    assert list(truth.index) == list(manifest["image_id"]) == list(masks["image_id"].unique())
+    vessel = masks[masks["target"] == "vessel"].set_index("image_id")["area_px"]
+    fov = masks[masks["target"] == "fov"].set_index("image_id")["area_px"]
+    np.testing.assert_allclose(truth["vessel_density"], vessel / fov, atol=1e-6)
+    disc = masks[masks["target"] == "optic_disc"].set_index("image_id")
+    np.testing.assert_allclose(truth["disc_diameter_px"], np.sqrt(4 * disc["area_px"] / np.pi), rtol=0.03)
+    np.testing.assert_allclose(truth[["disc_x", "disc_y"]], disc[["x", "y"]], atol=1e-4)
+    for row in manifest.itertuples():
+        picture = cv2.imread(str(manifest_path.parent / row.path))
+        frame = masks.loc[masks["image_id"] == row.image_id].iloc[0]
+        assert picture.shape == (frame["height"], frame["width"], 3)
+
+
+def test_simulated_images_do_not_depend_on_the_number_of_participants(tmp_path) -> None:
+    simulate(tmp_path / "few", 1, 22, 64)
+    simulate(tmp_path / "more", 2, 22, 64)
+    few_files, more_files = (
+        {k: v for k, v in _digests(tmp_path / name).items() if k.startswith("images/")} for name in ("few", "more")
+    )
+    assert few_files.items() < more_files.items()
+
+
+@pytest.mark.parametrize("frame_size", [0, 100, -64])
+def test_simulate_refuses_a_frame_size_that_is_no_multiple_of_64(tmp_path, frame_size: int) -> None:
+    with pytest.raises(ValueError, match="multiple of 64"):
+        simulate(tmp_path, 1, 1, frame_size)
+
+
+def test_every_true_pair_names_an_outcome_and_a_phenotype() -> None:
+    table = coefficient_table()
+    named = set(zip(table["outcome"], table["term"], strict=True))
+    assert set(PHENOTYPE_EFFECT) <= named
+    assert len(table) == len(OUTCOMES) * (3 + len(PHENOTYPES)) == len(named)
+    np.testing.assert_allclose(np.exp(table["log_odds_ratio"]), table["odds_ratio"])
