@@ -18,28 +18,60 @@ STATUSES = ["ok", "not_visible", "too_few_vessels", "not_segmented", "no_scale"]
 @dataclass(frozen=True)
 class Entry:
     name: str
+    label: str
     family: str
     unit: str
     definition: str
     reference: str
+    evidence: str = "at least 50 % of the region in view"
+    higher: str = "more of it"
 
 
 FAMILIES = {
     "quality": ["focus_score", "illumination_evenness"],
-    "geometry": ["tortuosity_distance", "tortuosity_curvature", "tortuosity_density", "branching_angle", "curvature_mean"],
-    "network": ["fd_box_skeleton", "fd_box_mask", "vessel_density", "skeleton_density", "branch_points", "end_points", "segments"],
-    "disc_fovea": ["disc_fovea_distance", "disc_fovea_angle", "disc_diameter_vertical", "disc_axis_ratio", "cup_disc_ratio_vertical"],
+    "geometry": [
+        "tortuosity_distance",
+        "tortuosity_curvature",
+        "tortuosity_density",
+        "branching_angle",
+        "curvature_mean",
+    ],
+    "network": [
+        "fd_box_skeleton",
+        "fd_box_mask",
+        "vessel_density",
+        "skeleton_density",
+        "branch_points",
+        "end_points",
+        "segments",
+    ],
+    "disc_fovea": [
+        "disc_fovea_distance",
+        "disc_fovea_angle",
+        "disc_diameter_vertical",
+        "disc_axis_ratio",
+        "cup_disc_ratio_vertical",
+    ],
 }
 
 
 def registry() -> dict[str, Entry]:
     return {
-        name: Entry(name, family, "ratio" if i % 2 else "dd", f"Fictional definition of {name.replace('_', ' ')}.", "Nobody 2000")
+        name: Entry(
+            name,
+            name.replace("_", " ").capitalize(),
+            family,
+            "ratio" if i % 2 else "dd",
+            f"Fictional definition of {name.replace('_', ' ')}.",
+            "Nobody 2000",
+        )
         for i, (family, name) in enumerate((f, n) for f, names in FAMILIES.items() for n in names)
     }
 
 
-def association_table(outcome: str, rng: np.random.Generator, models: tuple[str, ...] = ("crude", "age_sex")) -> pd.DataFrame:
+def association_table(
+    outcome: str, rng: np.random.Generator, models: tuple[str, ...] = ("crude", "age_sex")
+) -> pd.DataFrame:
     """Association rows with an effect here and there, one pair definitional, some not estimable, one interval huge."""
     rows = []
     for family, names in FAMILIES.items():
@@ -68,7 +100,9 @@ def association_table(outcome: str, rng: np.random.Generator, models: tuple[str,
 
 def not_estimable_table(outcome: str, rng: np.random.Generator) -> pd.DataFrame:
     table = association_table(outcome, rng)
-    return table.assign(**{c: np.nan for c in ("or", "ci_low", "ci_high", "p", "q")}, status="too_few_events", n_events=2)
+    return table.assign(
+        **{c: np.nan for c in ("or", "ci_low", "ci_high", "p", "q")}, status="too_few_events", n_events=2
+    )
 
 
 def picture(seed: int = 0, size: int = 256) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, tuple[float, float]]]:
@@ -90,12 +124,19 @@ def picture(seed: int = 0, size: int = 256) -> tuple[np.ndarray, dict[str, np.nd
 def thumbnails(n: int) -> list[Thumbnail]:
     pictures = [picture(i) for i in range(n)]
     return [
-        Thumbnail(f"img_{i:04d}", f"img_{i:04d}: best gradability; found: vessel, optic disc", thumbnail(*p), ("vessel", "optic_disc", "fovea"))
+        Thumbnail(
+            f"img_{i:04d}",
+            f"img_{i:04d}: best gradability; found: vessel, optic disc",
+            thumbnail(*p),
+            ("vessel", "optic_disc", "fovea"),
+        )
         for i, p in enumerate(pictures)
     ]
 
 
-def tables(n: int, outcomes: tuple[str, ...], rng: np.random.Generator, gradable_from: float = 0.5) -> dict[str, pd.DataFrame]:
+def tables(
+    n: int, outcomes: tuple[str, ...], rng: np.random.Generator, gradable_from: float = 0.5
+) -> dict[str, pd.DataFrame]:
     ids = [f"img_{i:04d}" for i in range(n)]
     status = rng.choice(["ok", "no_fundus", "unreadable"], n, p=[0.97, 0.02, 0.01]) if n > 20 else np.full(n, "ok")
     gradability = np.where(status == "ok", rng.beta(6, 2, n), np.nan)
@@ -108,7 +149,9 @@ def tables(n: int, outcomes: tuple[str, ...], rng: np.random.Generator, gradable
         }
     )  # fmt: skip
     for name in registry():
-        images[f"{name}__status"] = np.where(gradable, rng.choice(STATUSES, n, p=[0.88, 0.05, 0.03, 0.03, 0.01]), "ungradable")
+        images[f"{name}__status"] = np.where(
+            gradable, rng.choice(STATUSES, n, p=[0.88, 0.05, 0.03, 0.03, 0.01]), "ungradable"
+        )
     images = images.copy()
     used = images[images["included"]]
     people = used["participant_id"].unique()
@@ -131,7 +174,14 @@ def flow_of(images: pd.DataFrame, participants: pd.DataFrame, outcomes: tuple[st
 
     def row(stage: str, label: str, part: pd.DataFrame, removed: dict[str, int]) -> dict:
         people = part["participant_id"].nunique()
-        return {"stage": stage, "label": label, "n_images": len(part), "n_eyes": len(part), "n_participants": people, "removed": removed}
+        return {
+            "stage": stage,
+            "label": label,
+            "n_images": len(part),
+            "n_eyes": len(part),
+            "n_participants": people,
+            "removed": removed,
+        }
 
     stages = [
         row("manifest", "Images in the manifest", images, {}),
@@ -140,7 +190,11 @@ def flow_of(images: pd.DataFrame, participants: pd.DataFrame, outcomes: tuple[st
         row("eyes", "Eyes, each by its best photograph", images[images["included"]], {"not_best_image_of_eye": 0}),
     ]
     counts = {
-        o: {"cases": int((participants[o] == 1).sum()), "controls": int((participants[o] == 0).sum()), "unknown": int(participants[o].isna().sum())}
+        o: {
+            "cases": int((participants[o] == 1).sum()),
+            "controls": int((participants[o] == 0).sum()),
+            "unknown": int(participants[o].isna().sum()),
+        }
         for o in outcomes
     }
     return {

@@ -16,11 +16,33 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from retsam.report import style
-from retsam.report.inputs import ReportInputs, estimable, model_label
+from retsam.report.inputs import ReportInputs, estimable, family_label, model_label
 from retsam.report.tables import count, interval, q_value, reason_label
 from retsam.tables import write_bytes
 
-TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+TICKS = (
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.33,
+    0.5,
+    0.67,
+    0.8,
+    0.9,
+    1.0,
+    1.1,
+    1.25,
+    1.5,
+    2.0,
+    3.0,
+    5.0,
+    10.0,
+    20.0,
+    50.0,
+    100.0,
+)
 """Odds ratios that may be printed below a log axis; closed under reciprocals, nearly."""
 
 WIDEST = math.log(20)
@@ -55,7 +77,13 @@ class _Layout:
 
 
 def forest(
-    table: pd.DataFrame, models: Sequence[str], *, title: str = "", alpha: float = 0.05, note: str = ""
+    table: pd.DataFrame,
+    models: Sequence[str],
+    *,
+    title: str = "",
+    alpha: float = 0.05,
+    note: str = "",
+    labels: Mapping[str, str] | None = None,
 ) -> Figure:
     """Forest plot of one outcome: all biomarkers, the models one below the other, on a log axis.
 
@@ -73,6 +101,8 @@ def forest(
         Above and below the plot.
     alpha : float
         Threshold on q.
+    labels : mapping, optional
+        Biomarker -> name in print.
 
     Returns
     -------
@@ -85,11 +115,11 @@ def forest(
             return _message(f"{title}\nNo association could be estimated.".strip())
         layout = _arrange(shown, models)
         colours = _model_colours(models)
-        head, foot = 0.62 if title else 0.42, 0.62 + 0.15 * bool(note)
+        head, foot = 0.62 if title else 0.3, 0.62 + 0.15 * bool(note)
         figure = style.new_figure(layout.height + head + foot)
         axes = _forest_axes(figure, layout, head, foot)
         limit = _limit(layout.estimates)
-        _draw_rows(axes, layout)
+        _draw_rows(axes, layout, labels or {})
         for estimate in layout.estimates:
             _draw_estimate(axes, estimate, colours[estimate.model], limit, alpha)
         _draw_axis(axes, limit, layout.height)
@@ -127,11 +157,12 @@ def _arrange(shown: pd.DataFrame, models: Sequence[str]) -> _Layout:
 
 
 def _limit(estimates: Sequence[_Estimate]) -> float:
-    """Half width of the axis in log odds: nine of ten intervals fit, at most :data:`WIDEST`, at least 1.25."""
+    """Half width of the axis in log odds: every interval fits but those far longer than most; at least log 1.25."""
     ends = [abs(math.log(v)) for e in estimates for v in (e.low, e.high) if 0 < v < math.inf]
     points = [abs(math.log(e.odds)) for e in estimates]
-    reach = max(float(np.quantile(ends, 0.9)) if ends else 0.0, float(np.quantile(points, 0.9)))
-    return min(max(reach * 1.15, math.log(1.25)), WIDEST)
+    most = max(float(np.quantile(ends, 0.8)) if ends else 0.0, float(np.quantile(points, 0.9)))
+    reach = max((v for v in (*ends, *points) if v <= 2 * most), default=most)
+    return min(max(reach * 1.08, math.log(1.25)), WIDEST)
 
 
 def _forest_axes(figure: Figure, layout: _Layout, head: float, foot: float) -> Axes:
@@ -147,30 +178,37 @@ def _x(inches: float) -> float:
     return (inches - AXIS_START) / (AXIS_END - AXIS_START)
 
 
-def _draw_rows(axes: Axes, layout: _Layout) -> None:
+def _draw_rows(axes: Axes, layout: _Layout, labels: Mapping[str, str]) -> None:
     across = axes.get_yaxis_transform()
     for y, family in layout.families:
-        text = family.replace("_", " ").capitalize()
-        axes.text(_x(LEFT), y, text, transform=across, va="center", weight="bold", size=8)
+        axes.text(_x(LEFT), y, family_label(family).split(":")[0], transform=across, va="center", weight="bold", size=8)
     for i, (top, bottom, name, flag) in enumerate(layout.names):
         if i % 2 == 0:
             left, right = _x(LEFT - 0.04), _x(Q_COLUMN + 0.04)
             band = Rectangle((left, top), right - left, bottom - top, transform=across, color=style.PANEL, lw=0)
             band.set(clip_on=False, zorder=0)
             axes.add_patch(band)
-        label = textwrap.shorten(name, 60, placeholder="…") if " " in name else name[:44] + "…" * (len(name) > 44)
-        size = 7.5 if len(label) < 34 else 6.2
+        label = labels.get(name, name) + " †" * flag
+        lines = textwrap.wrap(label, 34, max_lines=2 if bottom - top > 0.3 else 1, placeholder=" …")
         axes.text(
-            _x(LEFT + 0.1), (top + bottom) / 2, label + " †" * flag, transform=across, va="center", size=size,
-            clip_on=False,
-        )  # fmt: skip
+            _x(LEFT + 0.1),
+            (top + bottom) / 2,
+            "\n".join(lines),
+            transform=across,
+            va="center",
+            size=7.3,
+            linespacing=1.15,
+        )
 
 
 def _draw_estimate(axes: Axes, e: _Estimate, colour: str, limit: float, alpha: float) -> None:
     low, high = max(_log(e.low, -math.inf), -limit), min(_log(e.high, math.inf), limit)
     if low < high:
         axes.plot([low, high], [e.y, e.y], color=colour, lw=1.1, solid_capstyle="butt", zorder=2)
-    for marker, end, cut in (("<", -limit, _log(e.low, -math.inf) < -limit), (">", limit, _log(e.high, math.inf) > limit)):
+    for marker, end, cut in (
+        ("<", -limit, _log(e.low, -math.inf) < -limit),
+        (">", limit, _log(e.high, math.inf) > limit),
+    ):
         if cut:
             axes.plot([end], [e.y], marker, color=colour, ms=3.6, clip_on=False, zorder=3)
     if abs(math.log(e.odds)) <= limit:
@@ -211,14 +249,20 @@ def _awkwardness(tick: float, limit: float) -> int:
 
 
 def _draw_heads(
-    figure: Figure, models: Sequence[str], colours: Mapping[str, str], title: str, note: str, alpha: float, flagged: bool
+    figure: Figure,
+    models: Sequence[str],
+    colours: Mapping[str, str],
+    title: str,
+    note: str,
+    alpha: float,
+    flagged: bool,
 ) -> None:
     width, height = figure.get_size_inches()
 
     def put(x: float, down: float, text: str, **kwargs: Any) -> None:
         figure.text(x / width, 1 - down / height, text, va="center", **kwargs)
 
-    row = 0.2
+    row = 0.08
     if title:
         put(LEFT, 0.14, title, size=9.5, weight="bold")
         row = 0.4
@@ -335,7 +379,14 @@ def _removed_lines(removed: Mapping[str, int]) -> list[tuple[str, str]]:
 
 
 def _box(
-    axes: Axes, x: float, y: float, width: float, height: float, lines: Sequence[tuple[str, str]], step: float, fill: str
+    axes: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    lines: Sequence[tuple[str, str]],
+    step: float,
+    fill: str,
 ) -> None:
     axes.add_patch(Rectangle((x, y), width, height, fc=fill, ec=style.MUTED, lw=0.7))
     top = y + (height - step * len(lines)) / 2 + step / 2
@@ -379,13 +430,14 @@ def gradability(quality: pd.DataFrame, threshold: float) -> Figure:
     return figure
 
 
-def forest_of(inputs: ReportInputs, outcome: str) -> Figure:
-    """Forest plot of one outcome of a report."""
+def forest_of(inputs: ReportInputs, outcome: str, *, titled: bool = True) -> Figure:
+    """Forest plot of one outcome of a report; under a heading it needs no title of its own."""
     table = inputs.associations[outcome]
     hidden = table.loc[~estimable(table), "biomarker"].nunique()
     note = f"{count(hidden, 'biomarker')} without an estimate in at least one model; see the table." if hidden else ""
-    title = inputs.outcome_label(outcome)
-    return forest(table, inputs.model_names(table), title=title, alpha=inputs.alpha, note=note)
+    title = inputs.outcome_label(outcome) if titled else ""
+    labels = {name: inputs.biomarker_label(name) for name in inputs.biomarkers}
+    return forest(table, inputs.model_names(table), title=title, alpha=inputs.alpha, note=note, labels=labels)
 
 
 def flow_of(inputs: ReportInputs) -> Figure:

@@ -1,6 +1,7 @@
 """One HTML file that holds the whole report: no script, no request, no date."""
 
 import base64
+import math
 from functools import cache
 from typing import Any
 
@@ -12,8 +13,8 @@ from retsam.report.inputs import ReportInputs, model_label
 from retsam.report.tables import DisplayTable
 from retsam.taxonomy import TARGETS
 
-OUTCOMES_ABREAST = 4
-"""Outcomes side by side in one part of Table 1."""
+OUTCOMES_ABREAST = 3
+"""At most so many outcomes side by side in one part of Table 1."""
 
 
 def build_report(inputs: ReportInputs) -> str:
@@ -29,28 +30,32 @@ def build_report(inputs: ReportInputs) -> str:
         HTML, self-contained: style sheet, figures (SVG) and thumbnails are embedded, a content security policy forbids
         scripts and requests. The same inputs give the same text.
     """
-    return _environment().get_template("report.html").render(
-        title=inputs.title or inputs.cohort,
-        cohort=inputs.cohort,
-        version=inputs.provenance.get("retsam"),
-        summary=prose.summary(inputs),
-        facts=_facts(inputs),
-        flow_svg=_flow(inputs),
-        notes=list(inputs.flow.get("notes") or []),
-        table_one=_table_one(inputs),
-        gradability_svg=_gradability(inputs),
-        quality=tables.quality_reasons(inputs),
-        unusable=tables.unusable(inputs),
-        overview=tables.overview(inputs) if inputs.associations else None,
-        outcomes=[_outcome(inputs, name, i) for i, name in enumerate(inputs.associations, start=1)],
-        missingness=tables.missingness(inputs),
-        thumbnails=[{"uri": _data_uri(t.data, t.media_type), "caption": t.caption} for t in inputs.thumbnails],
-        legend=_legend(inputs),
-        dictionary=tables.dictionary(inputs),
-        methods=prose.methods(inputs),
-        strobe=prose.STROBE,
-        provenance=tables.flattened({k: v for k, v in inputs.provenance.items() if k != "config"}),
-        config=tables.flattened(inputs.config),
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            title=inputs.title or inputs.cohort,
+            cohort=inputs.cohort,
+            version=inputs.provenance.get("retsam"),
+            summary=prose.summary(inputs),
+            facts=_facts(inputs),
+            flow_svg=_flow(inputs),
+            notes=list(inputs.flow.get("notes") or []),
+            table_one=_table_one(inputs),
+            gradability_svg=_gradability(inputs),
+            quality=tables.quality_reasons(inputs),
+            unusable=tables.unusable(inputs),
+            overview=tables.overview(inputs) if inputs.associations else None,
+            outcomes=[_outcome(inputs, name, i) for i, name in enumerate(inputs.associations, start=1)],
+            missingness=tables.missingness(inputs),
+            thumbnails=[{"uri": _data_uri(t.data, t.media_type), "caption": t.caption} for t in inputs.thumbnails],
+            legend=_legend(inputs),
+            dictionary=tables.dictionary(inputs),
+            methods=prose.methods(inputs),
+            strobe=prose.STROBE,
+            provenance=tables.flattened({k: v for k, v in inputs.provenance.items() if k != "config"}),
+            config=tables.flattened(inputs.config),
+        )
     )
 
 
@@ -81,7 +86,9 @@ def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
 
 def _flow(inputs: ReportInputs) -> Markup:
     words = [
-        f"{stage.get('label')}: {stage.get('n_images'):,} photographs" for stage in inputs.stages if stage.get("n_images") is not None
+        f"{stage.get('label')}: {stage.get('n_images'):,} photographs"
+        for stage in inputs.stages
+        if stage.get("n_images") is not None
     ]
     return _svg(figures.flow_of(inputs), "flow", "Flow diagram. " + "; ".join(words) + ".")
 
@@ -92,13 +99,16 @@ def _gradability(inputs: ReportInputs) -> Markup:
 
 
 def _svg(figure: Any, prefix: str, label: str) -> Markup:
-    return Markup(style.inline_svg(figure, prefix, label))  # our own drawing; text in it is outlines, the label is escaped
+    return Markup(
+        style.inline_svg(figure, prefix, label)
+    )  # our own drawing; text in it is outlines, the label is escaped
 
 
 def _table_one(inputs: ReportInputs) -> list[DisplayTable]:
     names = list(inputs.associations)
-    parts = [names[i : i + OUTCOMES_ABREAST] for i in range(0, len(names), OUTCOMES_ABREAST)] or [[]]
-    made = [tables.table_one(inputs, part) for part in parts]
+    rows = max(math.ceil(len(names) / OUTCOMES_ABREAST), 1)
+    each = max(math.ceil(len(names) / rows), 1)
+    made = [tables.table_one(inputs, names[i * each : (i + 1) * each]) for i in range(rows)]
     return [table for table in made if table is not None]
 
 
@@ -110,7 +120,7 @@ def _outcome(inputs: ReportInputs, outcome: str, number: int) -> dict[str, Any]:
         "anchor": f"outcome-{number}",
         "column": outcome,
         "label": label,
-        "forest": _svg(figures.forest_of(inputs, outcome), f"forest{number}", alternative),
+        "forest": _svg(figures.forest_of(inputs, outcome, titled=False), f"forest{number}", alternative),
         "not_estimable": tables.not_estimable(inputs, outcome),
         "table": tables.associations(inputs, outcome),
     }
@@ -123,4 +133,6 @@ def _data_uri(data: bytes, media_type: str) -> str:
 def _legend(inputs: ReportInputs) -> list[tuple[str, str]]:
     """Outlined targets of the thumbnails: (name, CSS colour)."""
     shown = {name for thumbnail in inputs.thumbnails for name in thumbnail.targets}
-    return [(t.name.replace("_", " "), "#{:02x}{:02x}{:02x}".format(*t.colour)) for t in TARGETS.values() if t.name in shown]
+    return [
+        (t.name.replace("_", " "), "#{:02x}{:02x}{:02x}".format(*t.colour)) for t in TARGETS.values() if t.name in shown
+    ]

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from retsam.biomarkers.biomarker import FAMILIES
 from retsam.status import Status
 
 
@@ -15,6 +16,10 @@ class BiomarkerEntry(Protocol):
     @property
     def name(self) -> str:
         """Column name."""
+
+    @property
+    def label(self) -> str:
+        """Name in print."""
 
     @property
     def family(self) -> str:
@@ -31,6 +36,14 @@ class BiomarkerEntry(Protocol):
     @property
     def reference(self) -> str:
         """Publication that the definition follows."""
+
+    @property
+    def evidence(self) -> str:
+        """Minimum-evidence rule: below it there is no value."""
+
+    @property
+    def higher(self) -> str:
+        """What a higher value means."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ class ReportInputs:
     associations : mapping
         Outcome -> table with the columns of an association table. May be empty.
     biomarkers : mapping
-        Name -> entry with name, family, unit, definition and reference.
+        Name -> entry, as ``retsam.biomarkers.REGISTRY`` holds them; see :class:`BiomarkerEntry`.
     thumbnails : sequence of Thumbnail
     provenance, config : mapping
         Nested values are printed as they are; absolute paths are cut to their last part.
@@ -145,6 +158,10 @@ class ReportInputs:
         """Name of an outcome in print."""
         return {**OUTCOME_LABELS, **self.outcome_labels}.get(outcome, outcome)
 
+    def biomarker_label(self, name: str) -> str:
+        """Name of a biomarker in print; its column's name where the registry does not know it."""
+        return self.biomarkers[name].label if name in self.biomarkers else name
+
     def model_names(self, table: pd.DataFrame) -> list[str]:
         """Models of one association table, from the least to the most adjusted."""
         present = list(dict.fromkeys(table["model"]))
@@ -155,6 +172,20 @@ class ReportInputs:
         """The most adjusted model of an association table; None for an empty one."""
         names = self.model_names(table)
         return names[-1] if names else None
+
+
+METHOD_LABELS = {
+    "logit_cluster": "logit, clustered",
+    "logit": "logit",
+    "firth": "Firth",
+    "firth_one_row": "Firth, one row",
+}
+"""Names of the estimators of ``retsam.association``; others are printed as they are."""
+
+
+def family_label(family: str) -> str:
+    """Heading of a family of biomarkers."""
+    return FAMILIES.get(family, family.replace("_", " ").capitalize())
 
 
 def model_label(model: str) -> str:

@@ -116,7 +116,10 @@ def choose_samples(images: pd.DataFrame, n: int = 12) -> dict[str, str]:
         ("gradable, nearest to the threshold", good[::-1][:third]),
         ("ungradable, lowest gradability", bad[::-1][: (third + 1) // 2]),
         ("ungradable, nearest to the threshold", bad[: third // 2]),
-        ("gradable, in between", [good[i] for i in np.unique(np.linspace(0, len(good) - 1, 2 * n).astype(int))] if good else []),
+        (
+            "gradable, in between",
+            [good[i] for i in np.unique(np.linspace(0, len(good) - 1, 2 * n).astype(int))] if good else [],
+        ),
         ("ungradable", bad),
     )
     for reason, ids in groups:
@@ -156,7 +159,9 @@ def render_samples(
     """
     reasons = dict(ids) if isinstance(ids, Mapping) else dict.fromkeys(ids, "")
     paths = manifest.drop_duplicates("image_id").set_index("image_id")["path"]
-    rows = {str(key): part for key, part in masks[masks["image_id"].isin(list(reasons))].groupby("image_id", sort=False)}
+    rows = {
+        str(key): part for key, part in masks[masks["image_id"].isin(list(reasons))].groupby("image_id", sort=False)
+    }
     pictures = []
     for image_id, reason in reasons.items():
         if image_id in rows and image_id in paths.index:
@@ -181,4 +186,6 @@ def _sample(rows: pd.DataFrame, path: Path, image_id: str, reason: str, side: in
     pair = np.hstack([_shrink(framed.image, side), _draw(framed.image, found, points, side)])
     names = ", ".join(name.replace("_", " ") for name in TARGETS if name in found) or "nothing"
     caption = f"{image_id}: {reason}; found: {names}" if reason else f"{image_id}; found: {names}"
-    return Thumbnail(image_id, caption, _jpeg(pair, 85), tuple(name for name in TARGETS if name in found or name in points))
+    return Thumbnail(
+        image_id, caption, _jpeg(pair, 85), tuple(name for name in TARGETS if name in found or name in points)
+    )

@@ -31,31 +31,49 @@ def _were(n: int) -> str:
 def _what(inputs: ReportInputs) -> list[str]:
     if not inputs.associations:
         return ["No outcome was given, so no association was estimated."]
-    return [_of_outcome(inputs, outcome) for outcome in inputs.associations]
+    by_model: dict[str | None, list[str]] = {}
+    for outcome, table in inputs.associations.items():
+        by_model.setdefault(inputs.primary_model(table), []).append(outcome)
+    sentences = []
+    for model, outcomes in by_model.items():
+        parts = "; ".join(_of_outcome(inputs, outcome, model) for outcome in outcomes)
+        where = f" in the model “{model_label(model)}”" if model else ""
+        sentences.append(f"Associated at q < {inputs.alpha:g}{where}: {parts}.")
+    return sentences + _remarks(inputs)
 
 
-def _of_outcome(inputs: ReportInputs, outcome: str) -> str:
+def _of_outcome(inputs: ReportInputs, outcome: str, model: str | None) -> str:
+    """Clause about one outcome in its most adjusted model."""
     table, label = inputs.associations[outcome], inputs.outcome_label(outcome)
-    model = inputs.primary_model(table)
-    if model is None:
-        return f"{label}: no biomarker was tested."
-    rows = table[table["model"] == model]
-    possible = int(estimable(rows).sum())
-    if not possible:
-        return f"{label}: no association could be estimated ({count(len(rows), 'biomarker')} tried; reasons below)."
+    shown = table[estimable(table) & (table["model"] == model)]
+    if shown.empty:
+        return f"{label} with none, as no odds ratio could be estimated"
     found = significant(table, model, inputs.alpha)
     flagged = int(found["definitional"].astype(bool).sum())
-    cases = int(rows.loc[estimable(rows), "n_events"].max())
-    text = (
-        f"{label} (up to {cases:,} affected {inputs.unit}s): {len(found)} of {count(possible, 'biomarker')} "
-        f"{_were(len(found)) if len(found) == 1 else 'were'} associated at q < {inputs.alpha:g} in the model "
-        f"“{model_label(model)}”"
+    unit = f"affected {inputs.unit}"
+    return (
+        f"{label} with {len(found)} of {count(len(shown), 'biomarker')}"
+        + f", {flagged} of them definitional" * bool(flagged)
+        + f" (at most {count(shown['n_events'].max(), unit)})"
     )
-    if flagged:
-        verb = "measures" if flagged == 1 else "measure"
-        text += f", {flagged} of them in a definitional pair ({verb} what the outcome is defined by, and no risk)"
-    left = len(rows) - possible
-    return text + (f"; {left} could not be estimated." if left else ".")
+
+
+def _remarks(inputs: ReportInputs) -> list[str]:
+    """Sentences about definitional pairs and about what could not be estimated, where there are any."""
+    sentences = []
+    primary = {o: t[t["model"] == inputs.primary_model(t)] for o, t in inputs.associations.items()}
+    if any(
+        significant(t, inputs.primary_model(t), inputs.alpha)["definitional"].any()
+        for t in inputs.associations.values()
+    ):
+        sentences.append("A definitional biomarker measures what the outcome is defined by; its odds ratio is no risk.")
+    left = sum(int((~estimable(table)).sum()) for table in primary.values())
+    if left:
+        verb = "has" if left == 1 else "have"
+        sentences.append(
+            f"{count(left, 'pair')} of biomarker and outcome {verb} no estimate; the reasons are listed below."
+        )
+    return sentences
 
 
 def _caution(inputs: ReportInputs) -> str:
@@ -108,18 +126,30 @@ def _methods_cohort(inputs: ReportInputs) -> str:
     )
 
 
+METHODS = {
+    "logit_cluster": "Two eyes of a person are not independent: standard errors are cluster-robust by participant (Liang and Zeger 1986).",
+    "logit": "Where every participant has one row, standard errors are those of the model.",
+    "firth": "Where cases were few or separated, Firth's penalised likelihood (Firth 1993) was used.",
+    "firth_one_row": "Where cases were few or separated and participants had several rows, Firth's penalised likelihood (Firth 1993) was "
+    "used on one row per participant, the most gradable.",
+}
+"""What to say about a method that some row used."""
+
+
 def _methods_associations(inputs: ReportInputs) -> str:
     declared = [
         f"“{model_label(model)}” ({', '.join(covariates) if covariates else 'no covariate'})"
         for model, covariates in inputs.models.items()
     ]
     models = f" Models, declared beforehand: {'; '.join(declared)}." if declared else ""
-    methods_used = sorted({str(m) for t in inputs.associations.values() for m in t.loc[estimable(t), "method"]})
-    methods_named = f" Methods used (see the tables): {', '.join(methods_used)}." if methods_used else ""
+    used = {str(m) for t in inputs.associations.values() for m in t.loc[estimable(t), "method"]}
+    fitted = "".join(f" {METHODS[m]}" for m in METHODS if m in used)
+    others = sorted(used - set(METHODS))
+    fitted += f" Other methods: {', '.join(others)}." if others else ""
     return (
         f"Each biomarker was held against each outcome by logistic regression with one row per {inputs.unit}; complete cases per "
-        f"biomarker. Odds ratios are for one standard deviation more of the biomarker.{models}{methods_named} "
-        "False discovery rates (q) are after Benjamini and Hochberg. An odds ratio that no method could estimate is listed with its reason."
+        f"biomarker. Odds ratios are for one standard deviation more of the biomarker.{models}{fitted} "
+        "False discovery rates (q) are after Benjamini and Hochberg (1995), within outcome, model and family of biomarkers. An odds ratio that no method could estimate is listed with its reason."
     )
 
 

@@ -26,6 +26,9 @@ MODEL_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION)
 WIDTH = 7.2
 """Figure width in inches: two columns of a journal page (183 mm)."""
 
+SCREEN = 5 / 3
+"""CSS pixels per point of a figure on a page: a quarter larger than in print, so that 7.5 points read well."""
+
 RC = {
     "font.family": "DejaVu Sans",
     "font.size": 8.0,
@@ -116,7 +119,7 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
     box = re.search(r'viewBox="([^"]+)"', svg)
     if box is None:
         raise ValueError("matplotlib wrote an SVG without a viewBox")
-    width = round(float(box[1].split()[2]) * 4 / 3)  # points to CSS pixels
+    width = round(float(box[1].split()[2]) * SCREEN)
     root = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box[1]}" '
         f'role="img" aria-label="{escape(label, quote=True)}" '

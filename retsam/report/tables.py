@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retsam.report.inputs import ReportInputs, estimable, model_label
+from retsam.report.inputs import METHOD_LABELS, ReportInputs, estimable, family_label, model_label
 from retsam.status import MEANING, Status
 
 DASH = "–"
@@ -28,11 +28,24 @@ class Heading:
 
 @dataclass(frozen=True)
 class Row:
-    """One body row; a `group` row holds a single cell that names the rows below it."""
+    """One body row.
+
+    Attributes
+    ----------
+    cells : tuple of str
+        One a column; a `group` row holds a single cell that names the rows below it.
+    group, strong : bool
+    span : int
+        Rows that the first cell covers; 0 where a row above covers this one, and `cells` begins with the second.
+    code : str
+        Identifier below the first cell's text.
+    """
 
     cells: tuple[str, ...]
     group: bool = False
     strong: bool = False
+    span: int = 1
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class DisplayTable:
     header : tuple of tuples of Heading
     rows : tuple of Row
     align : str
-        One letter a column: l or r.
+        One letter a column: l (left), n (left, never broken) or r (right, never broken).
     notes : tuple of str
         Below the table.
     """
@@ -137,9 +150,9 @@ def overview(inputs: ReportInputs) -> DisplayTable:
         *([Heading(f"Associated at q < {inputs.alpha:g}, of those estimable", columns=len(models))] if models else []),
     )
     second = tuple(Heading(t) for t in ("with", "without", "unknown", *(model_label(m) for m in models)))
-    note = "q: false discovery rate (Benjamini–Hochberg). Definitional: the biomarker measures what defines the outcome."
+    note = "q: false discovery rate (Benjamini–Hochberg within outcome, model and family). Definitional: the biomarker measures what defines the outcome."
     caption = "Outcomes and number of associated biomarkers, by model."
-    return DisplayTable("overview", caption, (top, second), tuple(rows), "l" + "r" * (4 + len(models)), (note,))
+    return DisplayTable("overview-table", caption, (top, second), tuple(rows), "l" + "r" * (4 + len(models)), (note,))
 
 
 def significant(table: pd.DataFrame, model: str | None, alpha: float) -> pd.DataFrame:
@@ -189,28 +202,35 @@ def table_one(inputs: ReportInputs, outcomes: Sequence[str]) -> DisplayTable | N
         if level and variable != previous:
             rows.append(Row((variable,), group=True))
         previous = variable
-        cells = [_level(level) if level else "Participants" if variable == "n" else variable]
-        cells += [_cell(base, (variable, level), "Overall"), _cell(base, (variable, level), "Missing") or DASH * (not level)]
+        cells = [level or ("Participants" if variable == "n" else variable)]
+        cells += [
+            _cell(base, (variable, level), "Overall"),
+            _cell(base, (variable, level), "Missing") or DASH * (not level),
+        ]
         for o in outcomes:
             cells += [_cell(groups[o], (variable, level), c) or DASH for c in ("without", "with")]
-            cells.append(_cell(groups[o], (variable, level), "SMD"))
+            cells.append(_cell(groups[o], (variable, level), "SMD").removeprefix("-"))  # a size: text has no sign
         rows.append(Row(tuple(cells)))
     top = [Heading("Characteristic", rows=2), Heading("All", rows=2), Heading("Missing", rows=2)]
     top += [Heading(inputs.outcome_label(o), columns=3) for o in outcomes]
     second = tuple(Heading(t) for _ in outcomes for t in ("without", "with", "SMD"))
     header = (tuple(top), second) if outcomes else (tuple(Heading(h.text) for h in top),)
     notes = [
-        "SMD: standardised mean difference between participants with and without the outcome; it does not depend on the size of the "
-        "cohort, and above 0.1 in size it is often read as a difference. Participants whose outcome is unknown count under All only. "
+        "SMD: size of the standardised mean difference between participants with and without the outcome; it does not depend on the "
+        "size of the cohort, and above 0.1 it is often read as a difference. Participants whose outcome is unknown count under All only. "
         "P values are left out on purpose: these columns describe the cohort, they do not test it.",
         *([f"Not shown: {'; '.join(skipped)}."] if skipped else []),
     ]
+    first = outcomes == list(inputs.associations)[: len(outcomes)]
     key = "table-one-" + "-".join(str(list(inputs.associations).index(o) + 1) for o in outcomes)
-    return DisplayTable(key, "Participants.", header, tuple(rows), "l" + "r" * (2 + 3 * len(outcomes)), tuple(notes))
-
-
-def _level(level: str) -> str:
-    return "missing" if level == "None" else level
+    return DisplayTable(
+        key,
+        "Characteristics of the participants, by outcome.",
+        header,
+        tuple(rows),
+        "l" + "r" * (2 + 3 * len(outcomes)),
+        tuple(notes) if first else (),
+    )
 
 
 def _characteristics(inputs: ReportInputs) -> tuple[pd.DataFrame, list[str], list[str]]:
@@ -225,7 +245,12 @@ def _characteristics(inputs: ReportInputs) -> tuple[pd.DataFrame, list[str], lis
         if not levels:
             skipped.append(f"{label} (no value)")
             continue
-        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and levels > 2 and name != "n_eyes":
+        if (
+            pd.api.types.is_numeric_dtype(values)
+            and not pd.api.types.is_bool_dtype(values)
+            and levels > 2
+            and name != "n_eyes"
+        ):
             columns[label] = values.astype(float)
         elif levels > MOST_LEVELS:
             skipped.append(f"{label} ({levels:,} levels)")
@@ -257,7 +282,7 @@ def _tableone(data: pd.DataFrame, categorical: list[str], groups: pd.Series | No
         warnings.simplefilter("ignore")
         made = TableOne(
             table.reset_index(drop=True), columns=list(data.columns), categorical=categorical, pval=False, overall=True,
-            groupby=None if groups is None else column, smd=groups is not None, missing=True,
+            groupby=None if groups is None else column, smd=groups is not None, missing=True, include_null=False,
         ).tableone  # fmt: skip
     names = [c[-1] if isinstance(c, tuple) else c for c in made.columns]
     made.columns = pd.Index(["SMD" if str(n).startswith("SMD") else n for n in names])
@@ -292,16 +317,21 @@ def _scored(quality: pd.DataFrame) -> pd.Series:
     return quality["status"].isin([Status.OK, Status.UNGRADABLE])
 
 
-def unusable(inputs: ReportInputs, most: int = 50) -> DisplayTable | None:
-    """List the photographs that could not be scored, by image_id; None where there are none."""
+def unusable(inputs: ReportInputs, most: int = 40) -> list[tuple[str, str]]:
+    """List the photographs that could not be scored.
+
+    Returns
+    -------
+    list of (str, str)
+        Reason, and the image_ids it holds for, at most `most` of them.
+    """
     bad = inputs.quality[~_scored(inputs.quality)]
-    if bad.empty:
-        return None
-    rows = tuple(
-        Row((str(i), reason_label(s), meaning(s))) for i, s in zip(bad["image_id"][:most], bad["status"][:most], strict=True)
-    )
-    notes = (f"{len(bad) - most:,} more are in the quality tables.",) if len(bad) > most else ()
-    return DisplayTable("unusable", "Photographs that could not be used.", _heads("image_id", "Status", "Meaning"), rows, "lll", notes)
+    found = []
+    for status in sorted(bad["status"].unique()):
+        ids = bad.loc[bad["status"] == status, "image_id"].astype(str).tolist()
+        more = f" and {len(ids) - most:,} more (see the quality tables)" if len(ids) > most else ""
+        found.append((reason_label(status), ", ".join(ids[:most]) + more))
+    return found
 
 
 def associations(inputs: ReportInputs, outcome: str) -> DisplayTable:
@@ -311,35 +341,54 @@ def associations(inputs: ReportInputs, outcome: str) -> DisplayTable:
     shown = estimable(table)
     rows: list[Row] = []
     for family in dict.fromkeys(table["family"]):
-        rows.append(Row((str(family).replace("_", " ").capitalize(),), group=True))
+        rows.append(Row((family_label(str(family)),), group=True))
         part = table[table["family"] == family]
         for biomarker in dict.fromkeys(part["biomarker"]):
             of_one = part[part["biomarker"] == biomarker]
-            for model in (m for m in models if m in set(of_one["model"])):
-                for index, r in of_one[of_one["model"] == model].iterrows():
-                    rows.append(_association_row(r, bool(shown[index]), inputs.alpha))
-    number_of = len(list(inputs.associations)) and list(inputs.associations).index(outcome) + 1
+            ordered = [(i, r) for m in models for i, r in of_one[of_one["model"] == m].iterrows()]
+            for place, (index, r) in enumerate(ordered):
+                span = 0 if place else len(ordered)
+                rows.append(_association_row(inputs, r, bool(shown[index]), span))
+    number_of = list(inputs.associations).index(outcome) + 1
     header = _heads(
-        "Biomarker", "Model", "n", "Events", "Participants", "Mean (SD)", "OR (95% CI)", "p", "q", "Method", "Evidence", "Status"
+        "Biomarker",
+        "Model",
+        "n",
+        "Events",
+        "Partici\u00adpants",
+        "Mean (SD)",
+        "OR (95% CI)",
+        "p",
+        "q",
+        "Method",
+        "Evidence",
+        "Status",
     )
     notes = [
         "OR: odds ratio for one standard deviation more of the biomarker; n: rows of the model "
-        f"({inputs.unit}s); q: Benjamini–Hochberg; bold: q < {inputs.alpha:g}."
+        f"({inputs.unit}s); q: Benjamini–Hochberg within outcome, model and family; bold: q < {inputs.alpha:g}. Evidence: how far the "
+        "segmentation behind the biomarker was validated."
     ]
     if table["definitional"].astype(bool).any():
-        notes.append("† Definitional pair: the biomarker measures what the outcome is defined by; its odds ratio is not a risk.")
+        notes.append(
+            "† Definitional pair: the biomarker measures what the outcome is defined by; its odds ratio is not a risk."
+        )
     caption = f"All associations with {inputs.outcome_label(outcome)}."
-    return DisplayTable(f"associations-{number_of}", caption, header, tuple(rows), "llrrrrrrrlll", tuple(notes))
+    return DisplayTable(f"associations-{number_of}", caption, header, tuple(rows), "lnrrrrrrrnll", tuple(notes))
 
 
-def _association_row(r: pd.Series, shown: bool, alpha: float) -> Row:
-    name = str(r["biomarker"]) + " †" * bool(r["definitional"])
+def _association_row(inputs: ReportInputs, r: pd.Series, shown: bool, span: int) -> Row:
+    name = str(r["biomarker"])
+    label = inputs.biomarker_label(name)
     spread = f"{number(float(r['mean']))} ({number(float(r['sd']))})" if pd.notna(r["mean"]) else DASH
     odds = interval(float(r["or"]), float(r["ci_low"]), float(r["ci_high"])) if shown else DASH
     counts = [f"{int(r[c]):,}" if pd.notna(r[c]) else DASH for c in ("n", "n_events", "n_participants")]
-    words = [reason_label(r[c]) if pd.notna(r[c]) else DASH for c in ("method", "evidence", "status")]
+    words = [reason_label(r[c]) if pd.notna(r[c]) and r[c] else DASH for c in ("evidence", "status")]
+    method = METHOD_LABELS.get(str(r["method"]), str(r["method"])) if pd.notna(r["method"]) and r["method"] else DASH
     p, q = q_value(float(r["p"])), q_value(float(r["q"]))
-    return Row((name, model_label(r["model"]), *counts, spread, odds, p, q, *words), strong=shown and bool(r["q"] < alpha))
+    first = (label + " †" * bool(r["definitional"]),) if span else ()
+    cells = (*first, model_label(r["model"]), *counts, spread, odds, p, q, method, *words)
+    return Row(cells, strong=shown and bool(r["q"] < inputs.alpha), span=span, code=name if label != name else "")
 
 
 def not_estimable(inputs: ReportInputs, outcome: str) -> list[tuple[str, str]]:
@@ -348,16 +397,20 @@ def not_estimable(inputs: ReportInputs, outcome: str) -> list[tuple[str, str]]:
     Returns
     -------
     list of (str, str)
-        What is the case (model and reason), and the biomarkers it holds for.
+        What is the case (reason and models), and the biomarkers it holds for.
     """
     table = inputs.associations[outcome]
     left = table[~estimable(table)]
-    found: dict[tuple[str, str], list[str]] = {}
-    for model in inputs.model_names(table):
-        for _, r in left[left["model"] == model].iterrows():
-            reason = r["status"] if r["status"] != Status.OK else Status.NOT_CONVERGED
-            found.setdefault((model, str(reason)), []).append(str(r["biomarker"]))
-    return [(f"{model_label(m)}: {meaning(s)}", ", ".join(names)) for (m, s), names in found.items()]
+    models = inputs.model_names(table)
+    of_biomarker: dict[tuple[str, str], list[str]] = {}
+    for r in left.to_dict("records"):
+        reason = r["status"] if r["status"] != Status.OK else Status.NOT_CONVERGED
+        of_biomarker.setdefault((str(r["biomarker"]), str(reason)), []).append(r["model"])
+    found: dict[str, list[str]] = {}
+    for (name, reason), where in of_biomarker.items():
+        which = "every model" if set(where) == set(models) else ", ".join(model_label(m) for m in models if m in where)
+        found.setdefault(f"{meaning(reason).capitalize()} ({which})", []).append(inputs.biomarker_label(name))
+    return [(text, ", ".join(names)) for text, names in found.items()]
 
 
 def used_biomarkers(inputs: ReportInputs) -> list[str]:
@@ -379,23 +432,36 @@ def missingness(inputs: ReportInputs) -> DisplayTable | None:
     rows = []
     for n in names:
         ok = int(counts[n].get(Status.OK.value, 0))
-        rows.append(Row((n, f"{ok:,}", percent(ok, len(images)), *(f"{int(counts[n].get(r, 0)):,}" for r in reasons))))
+        cells = (
+            inputs.biomarker_label(n),
+            f"{ok:,}",
+            percent(ok, len(images)),
+            *(f"{int(counts[n].get(r, 0)):,}" for r in reasons),
+        )
+        rows.append(Row(cells))
     notes = tuple(f"{reason_label(r)}: {meaning(r)}." for r in reasons)
     caption = f"Availability of each biomarker over {count(len(images), 'photograph')}, by status."
     header = _heads("Biomarker", "computed", "share", *(reason_label(r) for r in reasons))
-    return DisplayTable("missingness", caption, header, tuple(rows), "l" + "r" * (2 + len(reasons)), notes)
+    return DisplayTable("missingness-table", caption, header, tuple(rows), "l" + "r" * (2 + len(reasons)), notes)
 
 
 def dictionary(inputs: ReportInputs) -> DisplayTable | None:
     """Definition of every biomarker used; None where there is none."""
-    names = used_biomarkers(inputs)
-    rows = []
-    for name in names:
+    rows: list[Row] = []
+    previous = None
+    for name in used_biomarkers(inputs):
         entry = inputs.biomarkers.get(name)
-        known = (entry.family, entry.unit, entry.definition, entry.reference) if entry else (DASH, DASH, "not in the registry", DASH)
-        rows.append(Row((name, *(str(k).replace("_", " ") if i == 0 else str(k) or DASH for i, k in enumerate(known)))))
-    header = _heads("Biomarker", "Family", "Unit", "Definition", "Reference")
-    return DisplayTable("dictionary", "Biomarkers: unit, definition and source.", header, tuple(rows), "lllll") if rows else None
+        if entry is None:
+            rows.append(Row((name, DASH, "not in the registry", DASH, DASH, DASH)))
+            continue
+        if entry.family != previous:
+            rows.append(Row((family_label(entry.family),), group=True))
+            previous = entry.family
+        words = (entry.label, entry.unit, entry.definition, entry.higher, entry.evidence, entry.reference)
+        rows.append(Row(tuple(str(w) or DASH for w in words), code=name if name != entry.label else ""))
+    header = _heads("Biomarker", "Unit", "Definition", "Higher means", "Minimum evidence", "Reference")
+    caption = "Biomarkers: unit, definition and source."
+    return DisplayTable("dictionary-table", caption, header, tuple(rows), "llllll") if rows else None
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
