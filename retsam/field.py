@@ -6,13 +6,13 @@ edges, straight masks) is taken off the disc; nothing else is, so that dark vess
 inside. Every step treats left and right alike: the field of a mirrored photograph is the mirrored field.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from retsam.geometry import Frame
 from retsam.io.images import MIN_SIDE, ImageError
@@ -24,10 +24,13 @@ THUMBNAIL = 512
 RAYS = 360
 DARK = 40  # a corner brighter than this is no black border
 EVEN = 8  # levels within which the four corners of a white or grey border agree
+DRAWS = 300
 STEPS = (5, 8, 12, 18, 27, 40)  # thresholds above the border's level
 TOLERANCE = 0.006  # how far an edge point may lie from the circle, in radii
 MIN_SHARE = 0.3  # part of the arc inside the photograph on which an edge has to be found
 MIN_POINTS = 12  # rays that such an edge has to meet
+MAX_ASPECT = 1.7  # of an ellipse
+MAX_DROP = 50.0  # levels; more does not make an edge more of an edge
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -63,26 +66,51 @@ class _Outline:
         In photograph pixels.
     inside : (RAYS,) bool
         The picture ends here, not the photograph.
-    origin : (2,) float
-        Where the rays start.
+    width, height : int
+        Photograph.
     pixel : float
         Photograph pixels per thumbnail pixel.
     """
 
     points: Floats
     inside: Mask
-    origin: Floats
+    width: int
+    height: int
     pixel: float
 
 
 @dataclass(frozen=True)
-class _Circle:
-    """A fitted circle and the rays whose points lie on it."""
+class _Ring:
+    """A circle, or the upright ellipse that a squashed photograph makes of it, in photograph pixels.
+
+    Attributes
+    ----------
+    x, y : float
+        Centre.
+    across, down : float
+        Semi-axes.
+    """
 
     x: float
     y: float
-    radius: float
-    on: Mask
+    across: float
+    down: float
+
+    @property
+    def radius(self) -> float:
+        return max(self.across, self.down)
+
+    def off(self, points: Floats) -> Floats:
+        """How far points (..., 2) lie outside, in radii; exact for a circle, to first order for an ellipse."""
+        return np.hypot((points[..., 0] - self.x) / self.across, (points[..., 1] - self.y) / self.down) - 1
+
+    def at(self, part: float = 1.0) -> Floats:
+        """Points (RAYS, 2) on the ring, or on one shrunk or grown about its centre."""
+        return np.array([self.x, self.y]) + part * np.array([self.across, self.down]) * _directions()
+
+    def on(self, outline: "_Outline") -> Mask:
+        """Rays whose point lies on the ring."""
+        return outline.inside & (np.abs(self.off(outline.points)) < max(TOLERANCE, outline.pixel / self.radius))
 
 
 def find_field(image: NDArray[np.uint8]) -> Field:
@@ -98,7 +126,8 @@ def find_field(image: NDArray[np.uint8]) -> Field:
     Field
         Where no edge is circular (a full-frame photograph, a crop), the visible part is the convex outline of the
         picture and the circle is the smallest one around it. For a full frame that is half the diagonal about the
-        middle: the limit of a circle of which only the photograph's corners are missing.
+        middle: the limit of a circle of which only the photograph's corners are missing. A photograph that was squashed
+        shows an ellipse: the mask follows it, the radius is its longer semi-axis.
 
     Raises
     ------
@@ -115,14 +144,12 @@ def find_field(image: NDArray[np.uint8]) -> Field:
     if not outlines:
         fix = "use a fundus photograph"
         raise ImageError(Status.NO_FUNDUS, f"no field of view stands out from a dark or even picture; {fix}")
-    fits = [(circle, o) for o in outlines if (circle := _fit(o, width, height)) is not None]
-    if not fits:
+    candidates = [(_merit(ring, signal, o), ring, o) for o in outlines for ring in _rings(o)]
+    if not candidates:
         return _outlined(outlines[0].points, width, height)
-    enough = 0.97 * max(int(circle.on.sum()) for circle, _ in fits)
-    circle, outline = next(
-        fit for fit in reversed(fits) if fit[0].on.sum() >= enough
-    )  # nearest to the middle of the edge
-    return _cut_disc(circle, outline, width, height)
+    enough = 0.9 * max(merit for merit, _, _ in candidates)
+    _, ring, outline = next(c for c in reversed(candidates) if c[0] >= enough)  # nearest to the middle of the edge
+    return _cut_disc(ring, outline)
 
 
 def make_frame(width: int, height: int, field: Field, frame_size: int) -> Frame:
@@ -170,22 +197,37 @@ def _signal(thumbnail: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """Distance from the border's colour, greatest of the three channels; None for a picture without a border.
 
     The corners tell: the darkest is black where there is a black border; a border of another colour is the same in all
-    four. One colour all over counts as a border without a picture.
+    four. One colour all over counts as a border without a picture. A light margin around a black border is blanked.
     """
-    height, width = thumbnail.shape[:2]
-    side = max(min(height, width) // 50, 2)
-    edges = (slice(0, side), slice(-side, None))
-    corners = np.array([np.median(thumbnail[r, c].reshape(-1, 3), axis=0) for r in edges for c in edges])
-    level = corners.max(axis=1)
-    if level.min() < DARK:
-        brightest = thumbnail.max(axis=2)
-        black = np.uint8(level.min())
-        return np.maximum(brightest, black) - black
-    colour = np.median(corners, axis=0)
-    even = max(float(thumbnail[r, c].reshape(-1, 3).std(axis=0).max()) for r in edges for c in edges) < EVEN / 2
-    if even and np.abs(corners - colour).max() < EVEN:
-        return np.abs(thumbnail.astype(np.int16) - colour.astype(np.int16)).max(axis=2).astype(np.uint8)
-    return None
+    corners = _corners(thumbnail)
+    brightest = thumbnail.max(axis=2)
+    black = min(int(np.median(c.max(axis=1))) for c in corners)
+    if black < DARK:
+        return np.maximum(brightest, black) - np.uint8(black)
+    colours = np.array([np.median(c, axis=0) for c in corners])
+    colour = np.median(colours, axis=0)
+    if np.abs(colours - colour).max() > EVEN or max(float(c.std(axis=0).max()) for c in corners) > EVEN / 2:
+        return None
+    signal = np.abs(thumbnail.astype(np.int16) - colour.astype(np.int16)).max(axis=2).astype(np.uint8)
+    return _within_light_margin(signal, brightest)
+
+
+def _within_light_margin(signal: NDArray[np.uint8], brightest: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn to the black border where the light one only surrounds it, else keep the signal."""
+    _, labels = cv2.connectedComponents((signal <= STEPS[-1]).astype(np.uint8), connectivity=4)
+    margin = np.isin(labels, labels[[0, 0, -1, -1], [0, -1, 0, -1]]).astype(np.uint8)
+    near, far = (cv2.dilate(margin, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))) for size in (5, 11))
+    between = brightest[(far > near)]
+    if len(between) and np.median(between) < DARK:
+        return np.where(near > 0, 0, brightest).astype(np.uint8)
+    return signal
+
+
+def _corners(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Pixels (n, 3) of the four corners."""
+    side = max(min(picture.shape[:2]) // 50, 2)
+    ends = (slice(0, side), slice(-side, None))
+    return [picture[rows, cols].reshape(-1, 3) for rows in ends for cols in ends]
 
 
 def _outline(signal: NDArray[np.uint8], step: int, width: int, height: int) -> _Outline | None:
@@ -206,7 +248,7 @@ def _outline(signal: NDArray[np.uint8], step: int, width: int, height: int) -> _
     end, reached = _ray_ends((signal * part).astype(np.float32), step, origin, length)
     zoom = np.array([width / cols, height / rows])
     points = (end + 0.5) * zoom - 0.5
-    return _Outline(points, reached, (origin + 0.5) * zoom - 0.5, float(zoom.max()))
+    return _Outline(points, reached, width, height, float(zoom.max()))
 
 
 @cache
@@ -244,108 +286,156 @@ def _ray_ends(signal: NDArray[np.float32], step: int, origin: Floats, length: in
 
 
 @cache
-def _triples() -> NDArray[np.intp]:
-    """Triples of rays (n, 3) to try circles on: random, far apart, and closed under left-right mirroring."""
+def _draws(n: int) -> Floats:
+    """Sets of n places (DRAWS, n) along a list, 0 to 1: random, spread over its length, closed under reversing it."""
     rng = np.random.default_rng(0)
-    drawn = rng.integers(0, RAYS, (6000, 3))
-    gaps = np.abs(drawn - np.roll(drawn, 1, axis=1))
-    drawn = drawn[np.minimum(gaps, RAYS - gaps).min(axis=1) >= RAYS // 24]
-    return np.concatenate([drawn, (RAYS // 2 - 1 - drawn) % RAYS])
+    places = (np.arange(n) + rng.random((DRAWS // 2, n)) + rng.random((DRAWS // 2, 1)) * n) / n % 1
+    return np.concatenate([places, 1 - places])
 
 
-def _fit(outline: _Outline, width: int, height: int) -> _Circle | None:
-    """Fit a circle to the points that share one; None if too few do."""
-    triples = _triples()
-    triples = triples[outline.inside[triples].all(axis=1)][:300]
-    if not len(triples):
+def _rings(outline: _Outline) -> list[_Ring]:
+    """Fit a circle to the points that share one, and an ellipse where that leaves much of the edge unexplained."""
+    circle = _best(_circles, 3, outline)
+    if circle is not None and circle.on(outline).sum() > 0.8 * outline.inside.sum():
+        return [circle]
+    ellipse = _best(_ellipses, 4, outline)
+    if ellipse is None or (circle is not None and ellipse.on(outline).sum() < 1.25 * circle.on(outline).sum()):
+        return [circle] if circle is not None else []
+    return [ellipse]
+
+
+def _best(through: Callable[[Floats], Floats], n: int, outline: _Outline) -> _Ring | None:
+    """Ring of one kind that most points share: sampled (RANSAC), then fitted to all its points; None if too few do."""
+    points = np.roll(outline.points, -RAYS // 4, axis=0)[
+        np.roll(outline.inside, -RAYS // 4)
+    ]  # mirroring reverses these
+    if len(points) < MIN_POINTS:
         return None
-    xyr = _circles_through(outline.points[triples])
-    xyr = xyr[np.isfinite(xyr).all(axis=1)]
-    diagonal = float(np.hypot(width, height))
-    centred = (np.abs(xyr[:, :2] - [(width - 1) / 2, (height - 1) / 2]) < np.array([width, height]) / 2).all(axis=1)
-    xyr = xyr[centred & (xyr[:, 2] < diagonal) & (xyr[:, 2] > MIN_POINTS * outline.pixel)]
-    if not len(xyr):
+    rings = through(points[np.minimum((_draws(n) * len(points)).astype(int), len(points) - 1)])
+    size = np.array([outline.width, outline.height])
+    aspect = rings[:, 2] / rings[:, 3]
+    possible = (
+        (np.abs(rings[:, :2] - (size - 1) / 2) < size / 2).all(axis=1)
+        & (rings[:, 2:].max(axis=1) < np.hypot(*size))
+        & (rings[:, 2:].min(axis=1) > MIN_POINTS * outline.pixel)
+        & (np.maximum(aspect, 1 / aspect) < MAX_ASPECT)
+    )
+    rings = rings[possible]
+    if not len(rings):
         return None
-    px, py = outline.points[outline.inside].T.astype(np.float32)
-    cx, cy, cr = (v[:, None] for v in xyr.T.astype(np.float32))
-    off = np.abs(np.sqrt((px - cx) ** 2 + (py - cy) ** 2) - cr)
-    votes = np.count_nonzero(off < _tolerance(cr, outline), axis=1)
-    x, y, radius = _refine(xyr[int(votes.argmax())], outline)
-    circle = _Circle(x, y, radius, _on(x, y, radius, outline))
-    return circle if _is_convincing(circle, outline, width, height) else None
-
-
-def _tolerance(radius: ArrayLike, outline: _Outline) -> NDArray[Any]:
-    return np.maximum(TOLERANCE * np.asarray(radius), outline.pixel)
-
-
-def _circles_through(corners: Floats) -> Floats:
-    """Circumscribed circles (n, 3) as x, y, radius of triangles (n, 3, 2); not finite where the corners are in line."""
-    a = corners[:, 0]
-    b, c = corners[:, 1] - a, corners[:, 2] - a
-    with np.errstate(divide="ignore", invalid="ignore"):
-        d = 2 * (b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0])
-        bb, cc = (b**2).sum(axis=1), (c**2).sum(axis=1)
-        x = (c[:, 1] * bb - b[:, 1] * cc) / d
-        y = (b[:, 0] * cc - c[:, 0] * bb) / d
-        return np.stack([a[:, 0] + x, a[:, 1] + y, np.hypot(x, y)], axis=1)
-
-
-def _on(x: float, y: float, radius: float, outline: _Outline) -> Mask:
-    """Rays whose point lies on the circle."""
-    off = np.abs(np.hypot(outline.points[:, 0] - x, outline.points[:, 1] - y) - radius)
-    return outline.inside & (off < _tolerance(radius, outline))
-
-
-def _refine(start: Floats, outline: _Outline) -> tuple[float, float, float]:
-    """Least squares of the distances to the circle, over the points on it, until they stay the same (Gauss-Newton)."""
-    x, y, radius = (float(v) for v in start)
+    px, py = points.T.astype(np.float32)
+    x, y, across, down = (v[:, None] for v in rings.T.astype(np.float32))
+    off = np.abs(np.sqrt(((px - x) / across) ** 2 + ((py - y) / down) ** 2) - 1)
+    votes = np.count_nonzero(off < np.maximum(TOLERANCE, outline.pixel / np.maximum(across, down)), axis=1)
+    ring = _Ring(*(float(v) for v in rings[int(votes.argmax())]))
     for _ in range(20):
-        points = outline.points[_on(x, y, radius, outline)]
-        if len(points) < 3:
+        on = ring.on(outline)
+        fitted = through(outline.points[on][None])
+        if on.sum() < MIN_POINTS or not len(fitted):
+            return None
+        ring = _Ring(*(float(v) for v in fitted[0]))
+        if np.array_equal(ring.on(outline), on):
             break
-        away = points - [x, y]
-        distance = np.hypot(away[:, 0], away[:, 1])
-        slope = np.column_stack([away / distance[:, None], np.ones(len(points))])
-        change = np.linalg.lstsq(slope, distance - radius, rcond=None)[0]
-        x, y, radius = x + float(change[0]), y + float(change[1]), radius + float(change[2])
-        if np.abs(change).max() < 1e-9:
-            break
-    return x, y, radius
+    return ring if _is_convincing(ring, outline) else None
 
 
-def _is_convincing(circle: _Circle, outline: _Outline, width: int, height: int) -> bool:
-    """Whether the edge is seen on enough of the arc inside the photograph, and the picture lies inside the circle."""
-    arc = np.array([circle.x, circle.y]) + circle.radius * _directions()
-    clear = 2 * outline.pixel
-    seen = ((arc > clear) & (arc < np.array([width - 1, height - 1]) - clear)).all(axis=1)
-    away = np.hypot(outline.points[:, 0] - circle.x, outline.points[:, 1] - circle.y)
-    outside = (away > 1.05 * circle.radius).mean()
-    found = int(circle.on.sum())
-    return found >= MIN_POINTS and found >= MIN_SHARE * seen.sum() and outside < 0.1
+def _circles(points: Floats) -> Floats:
+    """Circles through or nearest to sets of points (sets, n, 2), algebraic least squares (Kasa).
 
-
-def _cut_disc(circle: _Circle, outline: _Outline, width: int, height: int) -> Field:
-    """Disc without what straight masks cut off its four sides."""
-    if 2 * circle.radius < MIN_SIDE:
-        raise _too_small(circle.radius)
-    low, high = np.array([-np.inf, -np.inf]), np.array([np.inf, np.inf])
-    for axis in (0, 1):
-        low[axis] = _cut(circle, outline, axis, -1)
-        high[axis] = _cut(circle, outline, axis, 1)
-    return Field(_disc(circle, low, high, width, height), circle.x, circle.y, circle.radius)
-
-
-def _cut(circle: _Circle, outline: _Outline, axis: int, sign: int) -> float:
-    """Position of a straight edge across one side of the circle; infinite if there is none.
-
-    It is there if most rays that would meet the circle beyond it end on one line instead.
+    Returns
+    -------
+    (m, 4) float
+        x, y and twice the radius; sets in line are left out.
     """
-    centre = (circle.x, circle.y)[axis]
+    middle, scale, u, v = _centred(points)
+    solution, whole = _solve(np.stack([u, v, np.ones_like(u)], axis=2), u**2 + v**2)
+    x, y = solution[:, 0] / 2, solution[:, 1] / 2
+    radius = np.sqrt(np.maximum(solution[:, 2] + x**2 + y**2, 0))
+    rings = np.stack([x, y, radius, radius], axis=1) * scale[whole, None]
+    rings[:, :2] += middle[whole]
+    return rings[rings[:, 2] > 0]
+
+
+def _ellipses(points: Floats) -> Floats:
+    """Like :func:`_circles` for upright ellipses; (m, 4) as x, y and the two semi-axes."""
+    middle, scale, u, v = _centred(points)
+    solution, whole = _solve(np.stack([v**2, u, v, np.ones_like(u)], axis=2), -(u**2))
+    b, c, d, e = solution.T  # u2 + b v2 + c u + d v + e = 0
+    b = np.where(b > 0, b, np.nan)  # no ellipse
+    square = np.sqrt(np.maximum(c**2 / 4 + d**2 / (4 * b) - e, 0))
+    rings = np.stack([-c / 2, -d / (2 * b), square, square / np.sqrt(b)], axis=1) * scale[whole, None]
+    rings[:, :2] += middle[whole]
+    return rings[rings[:, 2] > 0]
+
+
+def _centred(points: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Middle and size of each set of points, and its points relative to them."""
+    middle = points.mean(axis=1)
+    relative = points - middle[:, None]
+    scale = np.maximum(np.abs(relative).max(axis=(1, 2)), 1e-9)
+    u, v = (relative / scale[:, None, None]).transpose(2, 0, 1)
+    return middle, scale, u, v
+
+
+def _solve(matrix: Floats, target: Floats) -> tuple[Floats, Mask]:
+    """Least squares of many small systems by their normal equations; which of them have one solution."""
+    transposed = matrix.transpose(0, 2, 1)
+    normal = transposed @ matrix
+    whole = np.abs(np.linalg.det(normal)) > 1e-12
+    return np.linalg.solve(normal[whole], transposed[whole] @ target[whole][:, :, None])[:, :, 0], whole
+
+
+def _seen(ring: _Ring, outline: _Outline) -> Mask:
+    """Rays (from the ring's centre) on which the ring lies inside the photograph."""
+    clear = 2 * outline.pixel
+    arc = ring.at()
+    limit = np.array([outline.width - 1, outline.height - 1]) - clear
+    return np.asarray(((arc > clear) & (arc < limit)).all(axis=1))
+
+
+def _is_convincing(ring: _Ring, outline: _Outline) -> bool:
+    """Whether the edge is found on enough of the arc inside the photograph, and the picture lies inside the ring."""
+    found = int(ring.on(outline).sum())
+    outside = float((ring.off(outline.points) > 0.05).mean())
+    return found >= MIN_POINTS and found >= MIN_SHARE * _seen(ring, outline).sum() and outside < 0.1
+
+
+def _merit(ring: _Ring, signal: NDArray[np.uint8], outline: _Outline) -> float:
+    """Mean fall of the signal across the ring's arc inside the photograph, times the share of the outline it explains.
+
+    The fall tells the edge of the field from the soft contours of a dark retina and from the rim of a halo around the
+    field; the share tells it from a circle along one side of an ellipse.
+    """
+    seen = _seen(ring, outline)
+    if not seen.any():
+        return 0.0
+    zoom = np.array([signal.shape[1] / outline.width, signal.shape[0] / outline.height])
+    levels = []
+    for part in (0.98, 1.02):
+        x, y = ((ring.at(part)[seen] + 0.5) * zoom - 0.5).T.astype(np.float32)
+        levels.append(cv2.remap(signal.astype(np.float32), x, y, cv2.INTER_LINEAR))
+    inner, outer = levels
+    return float(np.clip(inner - outer, 0, MAX_DROP).mean() * ring.on(outline).sum() / outline.inside.sum())
+
+
+def _cut_disc(ring: _Ring, outline: _Outline) -> Field:
+    """Disc without what straight masks cut off its four sides."""
+    if 2 * ring.radius < MIN_SIDE:
+        raise _too_small(ring.radius)
+    low = [_cut(ring, outline, axis, -1) for axis in (0, 1)]
+    high = [_cut(ring, outline, axis, 1) for axis in (0, 1)]
+    return Field(_disc(ring, low, high, outline.width, outline.height), ring.x, ring.y, ring.radius)
+
+
+def _cut(ring: _Ring, outline: _Outline, axis: int, sign: int) -> float:
+    """Position of a straight edge across one side of the disc; infinite if there is none.
+
+    It is there if most rays that would meet the ring beyond it end on one line instead.
+    """
+    centre = (ring.x, ring.y)[axis]
     along = sign * (outline.points[:, axis] - centre)  # towards that side
-    arc = sign * (circle.radius * _directions()[:, axis])
-    depth = circle.radius - np.hypot(outline.points[:, 0] - circle.x, outline.points[:, 1] - circle.y)
-    short = outline.inside & (depth > _tolerance(circle.radius, outline)) & (along > 0.3 * circle.radius)
+    arc = sign * (ring.at()[:, axis] - centre)
+    short = outline.inside & (ring.off(outline.points) < -TOLERANCE) & ~ring.on(outline) & (along > 0.3 * arc.max())
     if short.sum() < MIN_POINTS:
         return sign * np.inf
     line = float(np.median(along[short]))
@@ -353,12 +443,12 @@ def _cut(circle: _Circle, outline: _Outline, axis: int, sign: int) -> float:
     return centre + sign * line if on_line.sum() > 0.6 * (arc > line).sum() else sign * np.inf
 
 
-def _disc(circle: _Circle, low: Floats, high: Floats, width: int, height: int) -> Mask:
-    """Pixels whose centres lie in the circle and between the limits."""
+def _disc(ring: _Ring, low: list[float], high: list[float], width: int, height: int) -> Mask:
+    """Pixels whose centres lie in the ring and between the limits (x, y)."""
     x, y = np.arange(width), np.arange(height)
-    half = np.sqrt(np.maximum(circle.radius**2 - (y - circle.y) ** 2, -0.0))
-    reach = np.where(np.abs(y - circle.y) <= circle.radius, half, -1.0)
-    mask = np.abs(x[None, :] - circle.x) <= reach[:, None]
+    rest = 1 - ((y - ring.y) / ring.down) ** 2
+    reach = np.where(rest >= 0, ring.across * np.sqrt(np.maximum(rest, 0)), -1.0)
+    mask = np.abs(x[None, :] - ring.x) <= reach[:, None]
     mask &= ((x >= low[0]) & (x <= high[0]))[None, :]
     mask &= ((y >= low[1]) & (y <= high[1]))[:, None]
     return mask
