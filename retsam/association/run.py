@@ -218,11 +218,7 @@ def _estimate(
     reason = _why_not(study, rows, x, min_events)
     if reason is not None:
         status, note = reason
-        return {
-            **line,
-            "status": status.value,
-            "note": "; ".join(problems) or note or _missing_note(study, exposure, known),
-        }
+        return {**line, "status": status.value, "note": note or _missing_note(study, exposure, known, problems)}
     return {**line, **_fit(study, rows, x, covariates, clustered, min_events, confidence)}
 
 
@@ -251,10 +247,12 @@ def _why_not(study: Study, rows: np.ndarray, x: np.ndarray, min_events: int) -> 
     return None
 
 
-def _missing_note(study: Study, exposure: Exposure, known: np.ndarray) -> str:
+def _missing_note(study: Study, exposure: Exposure, known: np.ndarray, problems: Sequence[str]) -> str:
     """Why there is not one complete row."""
     if not known.any():
         return "the outcome is unknown in every row, or no column of that name holds 0 and 1"
+    if problems:
+        return "; ".join(problems)
     if exposure.name not in study.table:
         return f"no column {exposure.name!r}"
     status = f"{exposure.name}__status"
