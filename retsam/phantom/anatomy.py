@@ -84,7 +84,7 @@ class EyeParameters:
         noise = rng.standard_normal(7)
         logit_cup = math.log(0.36 / 0.64) + 0.5 * z["cup"]
         return cls(
-            calibre=math.exp(0.05 * z["calibre"]),
+            calibre=math.exp(0.06 * z["calibre"]),
             smallest_radius=0.052 * math.exp(-0.13 * z["density"]),
             branch_survival=_squash(1.5 + 0.8 * z["density"]),
             tortuosity=0.3 * math.exp(0.4 * z["tortuosity"]),

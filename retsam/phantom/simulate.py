@@ -39,7 +39,7 @@ def simulate(
     Parameters
     ----------
     out : path-like
-        Folder; made if need be, files of an earlier run are replaced.
+        Folder; made if need be; files of the same names are replaced.
     participants : int
         At least 1; up to two photographs each.
     seed : int

@@ -301,7 +301,7 @@ def _roots(rng: np.random.Generator, kind: Kind, p: TreeParameters) -> list[_Tip
                 if temporal
                 else _nasal_course(rng, side, start[0], p)
             )
-            radius = p.root_radius * (1.0 if temporal else 0.72) * math.exp(0.06 * rng.standard_normal())
+            radius = p.root_radius * (1.0 if temporal else 0.72) * math.exp(0.03 * rng.standard_normal())
             heading = math.atan2(course[0][1] - start[1], course[0][0] - start[0])
             tips.append(_Tip(len(tips), *start, heading, radius, role, -1, frozenset(), side, course))
         angle = side * rng.uniform(0.25, 0.9)
