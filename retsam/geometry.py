@@ -12,6 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+HALF = 0.499
+"""Coverage from which a resampled pixel belongs to a mask: a half, less than rounding can take from an exact half."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -38,6 +41,10 @@ class Frame:
     fov_x: float
     fov_y: float
     fov_radius: float
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height, self.frame_size, self.crop_side) <= 0:
+            raise ValueError(f"sizes of a frame must be positive: {self}")
 
     @property
     def scale(self) -> float:
@@ -91,7 +98,7 @@ class Frame:
         enlarge = cv2.INTER_LINEAR if is_mask else cv2.INTER_CUBIC
         interpolation = cv2.INTER_AREA if self.scale < 1 else enlarge
         out = cv2.resize(crop, (self.frame_size, self.frame_size), interpolation=interpolation)
-        return out >= 0.5 if is_mask else out
+        return out >= HALF if is_mask else out
 
     def unwarp(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring frame values (a probability map) back to the photograph.
@@ -114,7 +121,7 @@ class Frame:
 
     def unwarp_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Bring a frame mask (frame_size, frame_size) bool back to the photograph (height, width) bool."""
-        return self.unwarp(mask.astype(np.float32)) >= 0.5
+        return self.unwarp(mask.astype(np.float32)) >= HALF
 
     def as_row(self) -> dict[str, Any]:
         """Columns of ``tables.FRAME_COLUMNS``."""
@@ -124,8 +131,9 @@ class Frame:
     def from_row(cls, row: Any) -> Self:
         """Rebuild from a mapping or Series with the columns of ``tables.FRAME_COLUMNS``."""
         ints = ("width", "height", "frame_size", "crop_x", "crop_y", "crop_side")
-        floats = ("fov_x", "fov_y", "fov_radius")
-        return cls(**{k: int(row[k]) for k in ints}, **{k: float(row[k]) for k in floats})
+        values: dict[str, Any] = {name: int(row[name]) for name in ints}
+        values |= {name: float(row[name]) for name in ("fov_x", "fov_y", "fov_radius")}
+        return cls(**values)
 
 
 @dataclass(frozen=True)
