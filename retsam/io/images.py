@@ -135,6 +135,7 @@ def _decode(stream: IO[bytes], name: str, max_pixels: int) -> NDArray[np.uint8]:
 
     start = stream.read(132)
     if start[:2] == b"\x1f\x8b":
+        stream.seek(0)
         stream = cast(
             IO[bytes], gzip.GzipFile(fileobj=stream)
         )  # decompresses as it is read, so a bomb stops at the declared size
@@ -209,8 +210,7 @@ def _sixteen_bit(upright: Image.Image, stream: IO[bytes], orientation: int) -> N
     Whether OpenCV applies the orientation depends on its version and the format, so the arrangement is kept whose upper
     bytes are Pillow's picture.
     """
-    stream.seek(0)
-    decoded = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    decoded = cv2.imdecode(np.frombuffer(_content(upright, stream), np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
         return None
     colour = decoded[..., 2::-1]
@@ -241,8 +241,7 @@ _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 
 def _jpeg_is_whole(picture: Image.Image, stream: IO[bytes]) -> bool:
     """Whether a decoded JPEG has its end: libjpeg fills what is missing with grey and only warns."""
-    stream.seek(0)
-    data = stream.read()
+    data = _content(picture, stream)
     start = data.find(b"\xff\xda", _headers_end(data))
     if start < 0 or data.find(b"\xff\xd9", start) < 0:
         return False
@@ -250,6 +249,12 @@ def _jpeg_is_whole(picture: Image.Image, stream: IO[bytes]) -> bool:
     width, height = picture.size
     last = picture.crop(((width - 1) // 8 * 8, (height - 1) // 8 * 8, width, height))
     return _is_mid_grey(picture.crop((0, 0, 8, 8))) or not _is_mid_grey(last)
+
+
+def _content(picture: Image.Image, stream: IO[bytes]) -> bytes:
+    """Bytes of the file, as many as its pixels can account for: a gzipped file may go on for ever."""
+    stream.seek(0)
+    return stream.read(16 * picture.width * picture.height + 2**26)
 
 
 def _headers_end(data: bytes) -> int:
