@@ -50,7 +50,7 @@ def simulate(
     workers : int
         Processes.
     progress : callable, optional
-        Called with the number of photographs done since the last call.
+        Called with the number of participants done so far.
     rho : float
         Correlation between the eyes of a person; see :func:`retsam.phantom.cohort.sample_cohort`.
 
@@ -73,11 +73,11 @@ def simulate(
     jobs = [(str(folder), seed, frame_size, row) for row in cohort.to_dict("records")]
     masks: list[dict[str, Any]] = []
     images: list[dict[str, Any]] = []
-    for mask_rows, image_row in _run(jobs, workers):
+    for (*_, person), (mask_rows, image_row) in zip(jobs, _run(jobs, workers), strict=True):
         masks += mask_rows
         images.append(image_row)
         if progress is not None:
-            progress(1)
+            progress(person["participant_index"] + 1)
     tables.write_table(pd.DataFrame(masks), folder / "truth" / "masks.parquet", tables.MASKS)
     tables.write_table(pd.DataFrame(images), folder / "truth" / "images.csv")
     tables.write_table(coefficient_table(), folder / "truth" / "coefficients.csv")
