@@ -12,6 +12,12 @@ from retsam.report.overlays import thumbnail
 SCRIPT = "<img src=x onerror=alert(1)>"
 """A name that runs a script wherever it is not escaped."""
 
+SECTIONS = (
+    "summary", "flow", "participants", "quality", "associations",
+    "missingness", "samples", "dictionary", "methods", "provenance",
+)  # fmt: skip
+"""Ids of the sections of a report."""
+
 STATUSES = ["ok", "not_visible", "too_few_vessels", "not_segmented", "no_scale"]
 
 
@@ -83,7 +89,8 @@ def association_table(
                 row = {
                     "outcome": outcome, "biomarker": name, "family": family, "model": model, "n": 1500, "n_events": 210,
                     "n_participants": 820, "mean": 1.4321, "sd": 0.0712, "or": np.exp(beta),
-                    "ci_low": np.exp(beta - 1.96 * error), "ci_high": np.exp(beta + 1.96 * error), "p": p, "q": min(1.0, 2 * p),
+                    "ci_low": np.exp(beta - 1.96 * error), "ci_high": np.exp(beta + 1.96 * error), "p": p,
+                    "q": min(1.0, 2 * p),
                     "method": "logit_cluster", "definitional": outcome == "glaucoma" and name.startswith("cup"),
                     "evidence": "annotated", "status": "ok",
                 }  # fmt: skip
@@ -144,7 +151,8 @@ def tables(
         gradable = gradability >= gradable_from
     images = pd.DataFrame(
         {
-            "image_id": ids, "participant_id": [f"P{i // 2:04d}" for i in range(n)], "eye": ["OD", "OS"] * (n // 2) + ["OD"] * (n % 2),
+            "image_id": ids, "participant_id": [f"P{i // 2:04d}" for i in range(n)],
+            "eye": ["OD", "OS"] * (n // 2) + ["OD"] * (n % 2),
             "quality_status": status, "gradability": gradability, "gradable": gradable, "included": gradable,
         }
     )  # fmt: skip
@@ -157,8 +165,10 @@ def tables(
     people = used["participant_id"].unique()
     participants = pd.DataFrame(
         {
-            "participant_id": people, "visit": None, "n_eyes": used.groupby("participant_id", sort=False).size().to_numpy(),
-            "age": np.round(rng.normal(60, 11, len(people))), "sex": rng.choice(["f", "m", None], len(people), p=[0.5, 0.47, 0.03]),
+            "participant_id": people, "visit": None,
+            "n_eyes": used.groupby("participant_id", sort=False).size().to_numpy(),
+            "age": np.round(rng.normal(60, 11, len(people))),
+            "sex": rng.choice(["f", "m", None], len(people), p=[0.5, 0.47, 0.03]),
             "camera": rng.choice(["A-200", "B-30"], len(people)),
         }
     )  # fmt: skip
@@ -228,10 +238,12 @@ def report_inputs(
         biomarkers=registry(),
         thumbnails=thumbnails(pictures),
         provenance={
-            "retsam": "0.0.0", "python": "3.11", "libraries": {"numpy": "2.0", "pandas": "3.0"}, "config": {"cohort": cohort},
+            "retsam": "0.0.0", "python": "3.11", "libraries": {"numpy": "2.0", "pandas": "3.0"},
+            "config": {"cohort": cohort},
             "config_sha256": "0123456789abcdef" * 4, "manifest_sha256": "fedcba9876543210" * 4, "weights_sha256": {},
         },
-        config={"cohort": cohort, "manifest": "/home/somebody/secret/manifest.csv", "segmentation": {"model": "classical", "targets": None}},
+        config={"cohort": cohort, "manifest": "/home/somebody/secret/manifest.csv",
+                "segmentation": {"model": "classical", "targets": None}},
         models={m: covariates[m] for m in models},
         threshold=min(gradable_from, 1.0),
     )  # fmt: skip

@@ -14,9 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from retsam.report import style
-from retsam.report.inputs import ReportInputs, estimable, family_label, model_label
+from retsam.report.inputs import ReportInputs, counted, family_label, model_label
 from retsam.report.tables import count, interval, q_value, reason_label
 from retsam.tables import write_bytes
 
@@ -94,7 +95,8 @@ def forest(
     Parameters
     ----------
     table : DataFrame
-        Columns of an association table, of one outcome; rows that are not estimable are left out.
+        Columns of an association table, of one outcome; rows without an estimate, or with no evidence but synthetic
+        images, are left out.
     models : sequence of str
         From the least to the most adjusted.
     title, note : str
@@ -109,7 +111,7 @@ def forest(
     Figure
         7.2 inches wide, as high as it needs to be. With nothing to draw: a figure that says so.
     """
-    shown = table[estimable(table)]
+    shown = table[counted(table)]
     with style.styled():
         if shown.empty:
             return _message(f"{title}\nNo association could be estimated.".strip())
@@ -218,7 +220,14 @@ def _draw_estimate(axes: Axes, e: _Estimate, colour: str, limit: float, alpha: f
         )  # fmt: skip
     across = axes.get_yaxis_transform()
     weight = "bold" if e.q < alpha else "normal"
-    line = {"transform": across, "va": "center", "ha": "right", "size": 7.0, "color": style.INK, "weight": weight}
+    line: dict[str, Any] = {
+        "transform": across,
+        "va": "center",
+        "ha": "right",
+        "size": 7.0,
+        "color": style.INK,
+        "weight": weight,
+    }
     axes.text(_x(OR_COLUMN), e.y, interval(e.odds, e.low, e.high), **line)
     axes.text(_x(Q_COLUMN), e.y, q_value(e.q), **line)
 
@@ -289,7 +298,7 @@ def _message(text: str) -> Figure:
 
 
 def flow(stages: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Mapping[str, int]] | None = None) -> Figure:
-    """Flow diagram in the manner of STROBE: one box a stage, what was removed before it at its side, the outcomes below.
+    """Flow diagram in the manner of STROBE: a box a stage, what was removed before it at its side, the outcomes below.
 
     Parameters
     ----------
@@ -406,11 +415,11 @@ def gradability(quality: pd.DataFrame, threshold: float) -> Figure:
     Parameters
     ----------
     quality : DataFrame
-        Columns gradability (0-1 or NaN) and gradable (bool).
+        Columns gradability (0-1 or NaN), gradable and scored (bool); rows that are not scored are left out.
     threshold : float
         Drawn as a line, 0-1.
     """
-    scored = quality[np.isfinite(quality["gradability"].astype(float))]
+    scored = quality[quality["scored"] & np.isfinite(quality["gradability"].astype(float))]
     with style.styled():
         if scored.empty:
             return _message("No photograph has a gradability.")
@@ -425,7 +434,7 @@ def gradability(quality: pd.DataFrame, threshold: float) -> Figure:
         )  # fmt: skip
         axes.axvline(threshold, color=style.INK, lw=0.9, ls=(0, (4, 2)), label=f"threshold ({threshold:g})")
         axes.set(xlim=(0, 1), xlabel="Gradability", ylabel="Photographs")
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.1)
     return figure
 
@@ -433,8 +442,8 @@ def gradability(quality: pd.DataFrame, threshold: float) -> Figure:
 def forest_of(inputs: ReportInputs, outcome: str, *, titled: bool = True) -> Figure:
     """Forest plot of one outcome of a report; under a heading it needs no title of its own."""
     table = inputs.associations[outcome]
-    hidden = table.loc[~estimable(table), "biomarker"].nunique()
-    note = f"{count(hidden, 'biomarker')} without an estimate in at least one model; see the table." if hidden else ""
+    hidden = table.loc[~counted(table), "biomarker"].nunique()
+    note = f"{count(hidden, 'biomarker')} not shown in at least one model; see the table." if hidden else ""
     title = inputs.outcome_label(outcome) if titled else ""
     labels = {name: inputs.biomarker_label(name) for name in inputs.biomarkers}
     return forest(table, inputs.model_names(table), title=title, alpha=inputs.alpha, note=note, labels=labels)
@@ -463,7 +472,7 @@ def write_figures(inputs: ReportInputs, folder: str | Path) -> list[Path]:
         ``flow``, ``gradability`` and ``forest_OUTCOME``, each .svg then .png. Characters of an outcome other than
         letters, digits, ``-``, ``_`` and ``.`` become ``_``.
     """
-    figures = {"flow": flow_of(inputs), "gradability": gradability(inputs.quality, inputs.threshold)}
+    figures = {"flow": flow_of(inputs), "gradability": gradability(inputs.gradings, inputs.threshold)}
     for outcome in inputs.associations:
         figures["forest_" + re.sub(r"[^\w.-]", "_", outcome)] = forest_of(inputs, outcome)
     paths = []

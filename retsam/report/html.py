@@ -72,11 +72,10 @@ def _environment() -> jinja2.Environment:
 
 def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
     """Large numbers at the top: (number, what)."""
-    quality = inputs.quality
     people = inputs.participants["participant_id"].nunique() if "participant_id" in inputs.participants else 0
     return [
         (f"{len(inputs.images):,}", "photographs"),
-        (f"{int(quality['gradable'].astype(bool).sum()):,}", "gradable"),
+        (f"{int(inputs.gradings['gradable'].sum()):,}", "gradable"),
         (f"{len(inputs.eyes):,}", "eyes analysed"),
         (f"{people:,}", "participants"),
         (f"{len(tables.used_biomarkers(inputs)):,}", "biomarkers"),
@@ -95,7 +94,7 @@ def _flow(inputs: ReportInputs) -> Markup:
 
 def _gradability(inputs: ReportInputs) -> Markup:
     label = f"Histogram of gradability with the threshold at {inputs.threshold:g}; the counts are in the table below."
-    return _svg(figures.gradability(inputs.quality, inputs.threshold), "gradability", label)
+    return _svg(figures.gradability(inputs.gradings, inputs.threshold), "gradability", label)
 
 
 def _svg(figure: Any, prefix: str, label: str) -> Markup:

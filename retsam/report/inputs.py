@@ -8,6 +8,7 @@ import pandas as pd
 
 from retsam.biomarkers.biomarker import FAMILIES
 from retsam.status import Status
+from retsam.taxonomy import Evidence
 
 
 class BiomarkerEntry(Protocol):
@@ -93,15 +94,19 @@ class ReportInputs:
     cohort : str
         Name of the cohort; any text.
     images, eyes, participants : DataFrame
-        Tables of :class:`retsam.cohort.Cohort`. Used of them: image_id, quality_status, gradability (0-1), gradable (bool) and
-        ``NAME__status`` of each biomarker in ``images``; covariates and outcomes (0, 1, NaN) in ``participants``.
+        Tables of :class:`retsam.cohort.Cohort`. Used of them: image_id, quality_status, gradability (0-1), gradable
+        (bool) and ``NAME__status`` of each biomarker in ``images``; covariates and outcomes (0, 1, NaN) in
+        ``participants``.
     flow : mapping
-        Account of the cohort. Used of it: stages, a list of {stage, label, n_images, n_eyes, n_participants, removed (reason ->
-        number of images)}; outcomes, name -> {eyes, participants} -> {cases, controls, unknown}; notes, a list of sentences.
+        Account of the cohort. Used of it: stages, a list of {stage, label, n_images, n_eyes, n_participants, removed
+        (reason -> number of images)}; outcomes, name -> {eyes, participants} -> {cases, controls, unknown}; notes, a
+        list of sentences.
     associations : mapping
         Outcome -> table with the columns of an association table. May be empty.
     biomarkers : mapping
         Name -> entry, as ``retsam.biomarkers.REGISTRY`` holds them; see :class:`BiomarkerEntry`.
+    quality : DataFrame, optional
+        Image_id, status, gradability and gradable of every image; by default read from ``images``.
     thumbnails : sequence of Thumbnail
     provenance, config : mapping
         Nested values are printed as they are; absolute paths are cut to their last part.
@@ -131,6 +136,7 @@ class ReportInputs:
     flow: Mapping[str, Any]
     associations: Mapping[str, pd.DataFrame]
     biomarkers: Mapping[str, BiomarkerEntry]
+    quality: pd.DataFrame | None = None
     thumbnails: Sequence[Thumbnail] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -149,10 +155,18 @@ class ReportInputs:
         return self.flow.get("stages") or []
 
     @property
-    def quality(self) -> pd.DataFrame:
-        """Image_id, status, gradability and gradable of every image; the status is that of the quality step."""
-        status = "quality_status" if "quality_status" in self.images else "status"
-        return self.images[["image_id", status, "gradability", "gradable"]].rename(columns={status: "status"})
+    def gradings(self) -> pd.DataFrame:
+        """Image_id, status, gradability, gradable and scored (bool) of every image; the status of the quality step.
+
+        A picture that is no fundus photograph may have a gradability; it is not `scored`, and never `gradable`.
+        """
+        table = self.quality
+        if table is None:
+            status = "quality_status" if "quality_status" in self.images else "status"
+            table = self.images.drop(columns="status", errors="ignore").rename(columns={status: "status"})
+        scored = table["status"].isin([Status.OK, Status.UNGRADABLE])
+        gradable = scored & table["gradable"].eq(True)
+        return table[["image_id", "status", "gradability"]].assign(gradable=gradable, scored=scored)
 
     def outcome_label(self, outcome: str) -> str:
         """Name of an outcome in print."""
@@ -191,6 +205,11 @@ def family_label(family: str) -> str:
 def model_label(model: str) -> str:
     """Name of a model in print."""
     return MODEL_LABELS.get(model, model)
+
+
+def counted(table: pd.DataFrame) -> pd.Series:
+    """Rows of an association table that figures and counts hold: estimable, on more evidence than synthetic images."""
+    return estimable(table) & ~table["evidence"].eq(Evidence.PHANTOM).fillna(False).astype(bool)
 
 
 def estimable(table: pd.DataFrame) -> pd.Series:

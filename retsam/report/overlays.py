@@ -90,13 +90,14 @@ def _jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
 def choose_samples(images: pd.DataFrame, n: int = 12) -> dict[str, str]:
     """Choose photographs that show the range of a cohort, the worst included; no chance is involved.
 
-    A third each: the best gradable ones, the gradable ones nearest to the threshold, and the highest and lowest of the
-    ungradable ones; what a group lacks is filled with gradable ones evenly spaced in gradability.
+    A third each: the best gradable ones, the gradable ones nearest to the threshold, and the lowest and highest of the
+    ungradable ones; what a group lacks is filled with gradable ones evenly spaced in gradability, then with others.
 
     Parameters
     ----------
     images : DataFrame
-        Columns image_id, status, gradability (0-1) and gradable (bool); rows without a finite gradability are not shown.
+        Columns image_id, gradability (0-1), gradable (bool) and, where known, quality_status. Without a finite
+        gradability, or where the quality step says that something is wrong (no fundus, unreadable), a row is not shown.
     n : int
         At most so many.
 
@@ -106,22 +107,23 @@ def choose_samples(images: pd.DataFrame, n: int = 12) -> dict[str, str]:
         image_id -> why it was chosen, in the order of display (best first); independent of the row order.
     """
     usable = images[np.isfinite(images["gradability"].astype(float))]
+    if "quality_status" in usable:
+        usable = usable[usable["quality_status"].isin([Status.OK, Status.UNGRADABLE])]
     ranked = usable.sort_values(["gradability", "image_id"], ascending=[False, True], kind="stable")
-    good = ranked[ranked["gradable"].astype(bool)]["image_id"].tolist()
-    bad = ranked[~ranked["gradable"].astype(bool)]["image_id"].tolist()
+    passed = ranked["gradable"].astype(bool)
+    good, bad = ranked.loc[passed, "image_id"].tolist(), ranked.loc[~passed, "image_id"].tolist()
     third = max(n // 3, 1)
-    chosen: dict[str, str] = {}
+    spaced = np.linspace(0, len(good) - 1, 2 * n).astype(int).tolist() if good else []
     groups = (
         ("best gradability", good[:third]),
-        ("gradable, nearest to the threshold", good[::-1][:third]),
         ("ungradable, lowest gradability", bad[::-1][: (third + 1) // 2]),
+        ("gradable, nearest to the threshold", good[::-1][:third]),
         ("ungradable, nearest to the threshold", bad[: third // 2]),
-        (
-            "gradable, in between",
-            [good[i] for i in np.unique(np.linspace(0, len(good) - 1, 2 * n).astype(int))] if good else [],
-        ),
+        ("gradable, in between", [good[i] for i in spaced]),
+        ("gradable, in between", good),
         ("ungradable", bad),
     )
+    chosen: dict[str, str] = {}
     for reason, ids in groups:
         for image_id in ids:
             if len(chosen) < n:

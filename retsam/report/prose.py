@@ -1,8 +1,7 @@
 """The sentences of a report, written from its numbers. No sentence claims what the numbers do not hold."""
 
-from retsam.report.inputs import ReportInputs, estimable, model_label
+from retsam.report.inputs import ReportInputs, counted, estimable, model_label
 from retsam.report.tables import count, percent, significant
-from retsam.status import Status
 
 
 def summary(inputs: ReportInputs) -> list[str]:
@@ -11,14 +10,13 @@ def summary(inputs: ReportInputs) -> list[str]:
 
 
 def _who(inputs: ReportInputs) -> list[str]:
-    quality = inputs.quality
-    scored = quality["status"].isin([Status.OK, Status.UNGRADABLE])
-    gradable = int((scored & quality["gradable"].astype(bool)).sum())
+    gradable = int(inputs.gradings["gradable"].sum())
     total = len(inputs.images)
     people = inputs.participants["participant_id"].nunique() if "participant_id" in inputs.participants else 0
     policy = {"exclude": "were excluded", "flag": "were kept and marked", "none": "were kept"}[inputs.policy]
     return [
-        f"The cohort holds {count(total, 'photograph')}, of which {gradable:,} ({percent(gradable, total)}) are gradable; "
+        f"The cohort holds {count(total, 'photograph')}, of which {gradable:,} ({percent(gradable, total)}) are "
+        "gradable; "
         f"photographs below the gradability threshold of {inputs.threshold:g} {policy}.",
         f"{count(len(inputs.eyes), 'eye')} of {count(people, 'participant')} {_were(people)} left for analysis.",
     ]
@@ -45,7 +43,7 @@ def _what(inputs: ReportInputs) -> list[str]:
 def _of_outcome(inputs: ReportInputs, outcome: str, model: str | None) -> str:
     """Clause about one outcome in its most adjusted model."""
     table, label = inputs.associations[outcome], inputs.outcome_label(outcome)
-    shown = table[estimable(table) & (table["model"] == model)]
+    shown = table[counted(table) & (table["model"] == model)]
     if shown.empty:
         return f"{label} with none, as no odds ratio could be estimated"
     found = significant(table, model, inputs.alpha)
@@ -80,7 +78,8 @@ def _caution(inputs: ReportInputs) -> str:
     if not inputs.associations:
         return "The tables below describe the photographs and the biomarkers only."
     return (
-        "These are associations between measurements and labels of the same photographs: they show neither cause nor direction, "
+        "These are associations between measurements and labels of the same photographs: they show neither cause nor "
+        "direction, "
         "may reflect image quality, camera or selection, and need a cohort of their own to be confirmed."
     )
 
@@ -102,8 +101,10 @@ def _methods_quality(inputs: ReportInputs) -> str:
         "none": "It was reported, and no photograph was excluded for it",
     }[inputs.policy]
     return (
-        "Each photograph was cropped to the square around its circular field of view and resized to one canonical frame without "
-        "changing its aspect. Gradability is a calibrated probability between 0 and 1, computed at a fixed size from field, focus, "
+        "Each photograph was cropped to the square around its circular field of view and resized to one canonical "
+        "frame without "
+        "changing its aspect. Gradability is a calibrated probability between 0 and 1, computed at a fixed size from "
+        "field, focus, "
         f"illumination and contrast; the threshold is {inputs.threshold:g}. {policy}."
     )
 
@@ -113,24 +114,29 @@ def _methods_biomarkers(inputs: ReportInputs) -> str:
     model = segmentation.get("model") if isinstance(segmentation, dict) else None
     used = f"Structures were segmented with the model “{model}”. " if model else ""
     return (
-        f"{used}Every biomarker is a value with a status: where the structure was not visible, the evidence too thin or the scale "
-        "unknown, the value is missing and the reason counted below. Units other than micrometres are ratios, degrees or multiples "
+        f"{used}Every biomarker is a value with a status: where the structure was not visible, the evidence too thin "
+        "or the scale "
+        "unknown, the value is missing and the reason counted below. Units other than micrometres are ratios, "
+        "degrees or multiples "
         "of the disc diameter, because the magnification of an eye is not known from its photograph."
     )
 
 
 def _methods_cohort(inputs: ReportInputs) -> str:
     return (
-        "An eye is represented by its photograph with the highest gradability. A participant counts as affected if any analysed eye "
+        "An eye is represented by its photograph with the highest gradability. A participant counts as affected if "
+        "any analysed eye "
         "is, and has the mean of the eyes as biomarker value. A missing label is unknown, never unaffected."
     )
 
 
 METHODS = {
-    "logit_cluster": "Two eyes of a person are not independent: standard errors are cluster-robust by participant (Liang and Zeger 1986).",
+    "logit_cluster": "Two eyes of a person are not independent: standard errors are cluster-robust by participant "
+    "(Liang and Zeger 1986).",
     "logit": "Where every participant has one row, standard errors are those of the model.",
     "firth": "Where cases were few or separated, Firth's penalised likelihood (Firth 1993) was used.",
-    "firth_one_row": "Where cases were few or separated and participants had several rows, Firth's penalised likelihood (Firth 1993) was "
+    "firth_one_row": "Where cases were few or separated and participants had several rows, Firth's penalised "
+    "likelihood (Firth 1993) was "
     "used on one row per participant, the most gradable.",
 }
 """What to say about a method that some row used."""
@@ -147,9 +153,11 @@ def _methods_associations(inputs: ReportInputs) -> str:
     others = sorted(used - set(METHODS))
     fitted += f" Other methods: {', '.join(others)}." if others else ""
     return (
-        f"Each biomarker was held against each outcome by logistic regression with one row per {inputs.unit}; complete cases per "
+        f"Each biomarker was held against each outcome by logistic regression with one row per {inputs.unit}; "
+        "complete cases per "
         f"biomarker. Odds ratios are for one standard deviation more of the biomarker.{models}{fitted} "
-        "False discovery rates (q) are after Benjamini and Hochberg (1995), within outcome, model and family of biomarkers. An odds ratio that no method could estimate is listed with its reason."
+        "False discovery rates (q) are after Benjamini and Hochberg (1995), within outcome, model and family of "
+        "biomarkers. An odds ratio that no method could estimate is listed with its reason."
     )
 
 

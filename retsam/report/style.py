@@ -1,8 +1,8 @@
 """The look of the figures, and bytes that do not change from run to run.
 
-Text in SVG is stored as outlines (``svg.fonttype: path``), not as fonts: the figure then looks the same on every machine,
-in print and in a browser without the font, and its bytes do not depend on what is installed. The price, text that cannot
-be selected, is paid for by the tables, which hold every number and name of the figures.
+Text in SVG is stored as outlines (``svg.fonttype: path``), not as fonts: the figure then looks the same on every
+machine, in print and in a browser without the font, and its bytes do not depend on what is installed. The price, text
+that cannot be selected, is paid for by the tables, which hold every number and name of the figures.
 """
 
 import io
@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,7 +30,7 @@ WIDTH = 7.2
 SCREEN = 5 / 3
 """CSS pixels per point of a figure on a page: a quarter larger than in print, so that 7.5 points read well."""
 
-RC = {
+RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.0,
     "text.color": INK,
@@ -63,7 +64,7 @@ def styled() -> Iterator[None]:
     """Draw and save inside this block to get the project's look, whatever the caller's settings are."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
-        mpl.rcParams.update(RC)
+        mpl.rcParams.update(cast(Any, RC))  # matplotlib types its keys one by one
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # names in any script are allowed
         yield
 

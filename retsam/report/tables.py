@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retsam.report.inputs import METHOD_LABELS, ReportInputs, estimable, family_label, model_label
+from retsam.report.inputs import METHOD_LABELS, ReportInputs, counted, estimable, family_label, model_label
 from retsam.status import MEANING, Status
 
 DASH = "–"
+DAGGER, PHANTOM_MARK = "†", "‡"
 MOST_LEVELS = 8
 """A text column with more levels than this is left out of Table 1."""
 
@@ -140,7 +141,7 @@ def overview(inputs: ReportInputs) -> DisplayTable:
         for model in models:
             found = significant(table, model, inputs.alpha)
             flagged = int(found["definitional"].sum())
-            tested = int((estimable(table) & (table["model"] == model)).sum())
+            tested = int((counted(table) & (table["model"] == model)).sum())
             cells.append(f"{len(found)} of {tested}" + f" ({flagged} definitional)" * bool(flagged))
         rows.append(Row(tuple(cells)))
     top = (
@@ -150,14 +151,17 @@ def overview(inputs: ReportInputs) -> DisplayTable:
         *([Heading(f"Associated at q < {inputs.alpha:g}, of those estimable", columns=len(models))] if models else []),
     )
     second = tuple(Heading(t) for t in ("with", "without", "unknown", *(model_label(m) for m in models)))
-    note = "q: false discovery rate (Benjamini–Hochberg within outcome, model and family). Definitional: the biomarker measures what defines the outcome."
+    note = (
+        "q: false discovery rate (Benjamini–Hochberg within outcome, model and family). "
+        "Definitional: the biomarker measures what defines the outcome."
+    )
     caption = "Outcomes and number of associated biomarkers, by model."
     return DisplayTable("overview-table", caption, (top, second), tuple(rows), "l" + "r" * (4 + len(models)), (note,))
 
 
 def significant(table: pd.DataFrame, model: str | None, alpha: float) -> pd.DataFrame:
-    """Rows of one model that are estimable and have q below `alpha`."""
-    return table[estimable(table) & (table["model"] == model) & (table["q"] < alpha)]
+    """Rows of one model that count (see :func:`counted`) and have q below `alpha`."""
+    return table[counted(table) & (table["model"] == model) & (table["q"] < alpha)]
 
 
 def _binary(participants: pd.DataFrame, outcome: str) -> pd.Series:
@@ -216,8 +220,10 @@ def table_one(inputs: ReportInputs, outcomes: Sequence[str]) -> DisplayTable | N
     second = tuple(Heading(t) for _ in outcomes for t in ("without", "with", "SMD"))
     header = (tuple(top), second) if outcomes else (tuple(Heading(h.text) for h in top),)
     notes = [
-        "SMD: size of the standardised mean difference between participants with and without the outcome; it does not depend on the "
-        "size of the cohort, and above 0.1 it is often read as a difference. Participants whose outcome is unknown count under All only. "
+        "SMD: size of the standardised mean difference between participants with and without the outcome; it does "
+        "not depend on the "
+        "size of the cohort, and above 0.1 it is often read as a difference. Participants whose outcome is unknown "
+        "count under All only. "
         "P values are left out on purpose: these columns describe the cohort, they do not test it.",
         *([f"Not shown: {'; '.join(skipped)}."] if skipped else []),
     ]
@@ -292,29 +298,24 @@ def _tableone(data: pd.DataFrame, categorical: list[str], groups: pd.Series | No
 def _cell(table: pd.DataFrame | None, key: tuple[str, str], column: str) -> str:
     if table is None or column not in table or key not in table.index:
         return ""
-    text = str(table.at[key, column])
+    text = str(table.loc[key, column])
     return "" if text in {"nan", "None"} else text.replace("nan (nan)", DASH)
 
 
 def quality_reasons(inputs: ReportInputs) -> DisplayTable:
     """How many photographs are gradable, ungradable, or failed, and why."""
-    quality = inputs.quality
-    ok = _scored(quality)
-    gradable = ok & quality["gradable"].astype(bool)
+    graded = inputs.gradings
+    scored = graded["scored"]
     rows = [
-        ("gradable", int(gradable.sum()), f"gradability of {inputs.threshold:g} or more"),
-        ("not gradable", int((ok & ~gradable).sum()), f"gradability below {inputs.threshold:g}"),
+        ("gradable", int(graded["gradable"].sum()), f"gradability of {inputs.threshold:g} or more"),
+        ("not gradable", int((scored & ~graded["gradable"]).sum()), f"gradability below {inputs.threshold:g}"),
     ]
-    counts = quality.loc[~ok, "status"].value_counts()
+    counts = graded.loc[~scored, "status"].value_counts()
     rows += [(reason_label(s), int(counts[s]), meaning(s)) for s in sorted(counts.index, key=lambda s: (-counts[s], s))]
-    total = len(quality)
+    total = len(graded)
     body = tuple(Row((name, f"{n:,}", percent(n, total), why)) for name, n, why in rows)
     caption = f"Quality of {count(total, 'photograph')}."
     return DisplayTable("quality-reasons", caption, _heads("Result", "Photographs", "Share", "Meaning"), body, "lrrl")
-
-
-def _scored(quality: pd.DataFrame) -> pd.Series:
-    return quality["status"].isin([Status.OK, Status.UNGRADABLE])
 
 
 def unusable(inputs: ReportInputs, most: int = 40) -> list[tuple[str, str]]:
@@ -325,7 +326,8 @@ def unusable(inputs: ReportInputs, most: int = 40) -> list[tuple[str, str]]:
     list of (str, str)
         Reason, and the image_ids it holds for, at most `most` of them.
     """
-    bad = inputs.quality[~_scored(inputs.quality)]
+    graded = inputs.gradings
+    bad = graded[~graded["scored"]]
     found = []
     for status in sorted(bad["status"].unique()):
         ids = bad.loc[bad["status"] == status, "image_id"].astype(str).tolist()
@@ -335,60 +337,63 @@ def unusable(inputs: ReportInputs, most: int = 40) -> list[tuple[str, str]]:
 
 
 def associations(inputs: ReportInputs, outcome: str) -> DisplayTable:
-    """Every row of one outcome's association table, grouped by family."""
+    """Every row of one outcome's association table, grouped by family; its notes as numbered footnotes."""
     table = inputs.associations[outcome]
     models = inputs.model_names(table)
-    shown = estimable(table)
+    remarks = list(dict.fromkeys(str(n) for n in table.get("note", []) if n and pd.notna(n)))
     rows: list[Row] = []
     for family in dict.fromkeys(table["family"]):
         rows.append(Row((family_label(str(family)),), group=True))
         part = table[table["family"] == family]
         for biomarker in dict.fromkeys(part["biomarker"]):
             of_one = part[part["biomarker"] == biomarker]
-            ordered = [(i, r) for m in models for i, r in of_one[of_one["model"] == m].iterrows()]
-            for place, (index, r) in enumerate(ordered):
-                span = 0 if place else len(ordered)
-                rows.append(_association_row(inputs, r, bool(shown[index]), span))
-    number_of = list(inputs.associations).index(outcome) + 1
+            ordered = [r for m in models for r in of_one[of_one["model"] == m].to_dict("records")]
+            rows += [_association_row(inputs, r, 0 if i else len(ordered), remarks) for i, r in enumerate(ordered)]
     header = _heads(
-        "Biomarker",
-        "Model",
-        "n",
-        "Events",
-        "Partici\u00adpants",
-        "Mean (SD)",
-        "OR (95% CI)",
-        "p",
-        "q",
-        "Method",
-        "Evidence",
-        "Status",
-    )
+        "Biomarker", "Model", "n", "Events", "Partici\u00adpants", "Mean (SD)", "OR (95% CI)", "p", "q", "Method",
+        "Evidence", "Status",
+    )  # fmt: skip
+    key = f"associations-{list(inputs.associations).index(outcome) + 1}"
+    caption = f"All associations with {inputs.outcome_label(outcome)}."
+    notes = (*_association_notes(inputs, table), *(f"[{i}] {text}." for i, text in enumerate(remarks, start=1)))
+    return DisplayTable(key, caption, header, tuple(rows), "lnrrrrrrrnll", notes)
+
+
+def _association_notes(inputs: ReportInputs, table: pd.DataFrame) -> list[str]:
     notes = [
-        "OR: odds ratio for one standard deviation more of the biomarker; n: rows of the model "
-        f"({inputs.unit}s); q: Benjamini–Hochberg within outcome, model and family; bold: q < {inputs.alpha:g}. Evidence: how far the "
+        f"OR: odds ratio for one standard deviation more of the biomarker; n: rows of the model ({inputs.unit}s); q: "
+        f"Benjamini–Hochberg within outcome, model and family; bold: q < {inputs.alpha:g}. Evidence: how far the "
         "segmentation behind the biomarker was validated."
     ]
     if table["definitional"].astype(bool).any():
         notes.append(
-            "† Definitional pair: the biomarker measures what the outcome is defined by; its odds ratio is not a risk."
+            f"{DAGGER} Definitional pair: the biomarker measures what the outcome is defined by; "
+            "its odds ratio is no risk."
         )
-    caption = f"All associations with {inputs.outcome_label(outcome)}."
-    return DisplayTable(f"associations-{number_of}", caption, header, tuple(rows), "lnrrrrrrrnll", tuple(notes))
+    if (estimable(table) & ~counted(table)).any():
+        notes.append(f"{PHANTOM_MARK} Validated on synthetic images only: left out of figures and counts.")
+    return notes
 
 
-def _association_row(inputs: ReportInputs, r: pd.Series, shown: bool, span: int) -> Row:
+def _association_row(inputs: ReportInputs, r: Mapping[Any, Any], span: int, remarks: Sequence[str]) -> Row:
+    one = pd.DataFrame([r])
+    shown, counts_too = bool(estimable(one).iloc[0]), bool(counted(one).iloc[0])
     name = str(r["biomarker"])
     label = inputs.biomarker_label(name)
+    marks = f" {DAGGER}" * bool(r["definitional"]) + f" {PHANTOM_MARK}" * (shown and not counts_too)
     spread = f"{number(float(r['mean']))} ({number(float(r['sd']))})" if pd.notna(r["mean"]) else DASH
     odds = interval(float(r["or"]), float(r["ci_low"]), float(r["ci_high"])) if shown else DASH
     counts = [f"{int(r[c]):,}" if pd.notna(r[c]) else DASH for c in ("n", "n_events", "n_participants")]
-    words = [reason_label(r[c]) if pd.notna(r[c]) and r[c] else DASH for c in ("evidence", "status")]
     method = METHOD_LABELS.get(str(r["method"]), str(r["method"])) if pd.notna(r["method"]) and r["method"] else DASH
+    evidence = reason_label(r["evidence"]) if pd.notna(r["evidence"]) and r["evidence"] else DASH
+    status = reason_label(r["status"])
+    if r.get("note") in remarks:
+        status += f" [{remarks.index(r['note']) + 1}]"
+    first = (label + marks,) if span else ()
     p, q = q_value(float(r["p"])), q_value(float(r["q"]))
-    first = (label + " †" * bool(r["definitional"]),) if span else ()
-    cells = (*first, model_label(r["model"]), *counts, spread, odds, p, q, method, *words)
-    return Row(cells, strong=shown and bool(r["q"] < inputs.alpha), span=span, code=name if label != name else "")
+    cells = (*first, model_label(r["model"]), *counts, spread, odds, p, q, method, evidence, status)
+    strong = counts_too and bool(r["q"] < inputs.alpha)
+    return Row(cells, strong=strong, span=span, code=name if label != name else "")
 
 
 def not_estimable(inputs: ReportInputs, outcome: str) -> list[tuple[str, str]]:
@@ -414,7 +419,7 @@ def not_estimable(inputs: ReportInputs, outcome: str) -> list[tuple[str, str]]:
 
 
 def used_biomarkers(inputs: ReportInputs) -> list[str]:
-    """Biomarkers of the association tables, else those of the images table; in the registry's order, unknown ones last."""
+    """Biomarkers of the association tables, else of the images table; in the registry's order, unknown ones last."""
     named = dict.fromkeys(str(b) for table in inputs.associations.values() for b in table["biomarker"])
     found = named or dict.fromkeys(name for name in inputs.biomarkers if f"{name}__status" in inputs.images)
     return [*(b for b in inputs.biomarkers if b in found), *(b for b in found if b not in inputs.biomarkers)]

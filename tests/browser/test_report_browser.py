@@ -9,15 +9,11 @@ from typing import Any
 import pytest
 
 from retsam.report.html import build_report
-from tests.synthetic_report import SCRIPT, report_inputs
+from tests.synthetic_report import SCRIPT, SECTIONS, report_inputs
 
 pytestmark = pytest.mark.browser
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-SECTIONS = (
-    "summary", "flow", "participants", "quality", "associations", "missingness", "samples", "dictionary", "methods", "provenance",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +108,8 @@ def test_it_prints(visit: Visit, tmp_path: Path) -> None:
     assert visit.page.locator("section#associations table").first.is_visible()
     visit.page.set_viewport_size({"width": 703, "height": 1000})  # A4 less its margins at 96 dpi
     wide = visit.page.evaluate(
-        "[...document.querySelectorAll('table, svg, img')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
+        "[...document.querySelectorAll('table, svg, img')]"
+        ".filter(e => e.getBoundingClientRect().right > innerWidth + 1)"
         ".map(e => e.tagName + ' ' + (e.caption ? e.caption.textContent : ''))"
     )
     assert wide == []

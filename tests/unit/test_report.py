@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import re
 import time
 from html.parser import HTMLParser
@@ -21,11 +22,8 @@ from retsam.report import figures, overlays, style, tables
 from retsam.report.html import build_report
 from retsam.report.inputs import ReportInputs, Thumbnail, estimable
 from retsam.report.prose import summary
-from tests.synthetic_report import SCRIPT, association_table, picture, registry, report_inputs
+from tests.synthetic_report import SCRIPT, SECTIONS, association_table, picture, registry, report_inputs
 
-SECTIONS = (
-    "summary", "flow", "participants", "quality", "associations", "missingness", "samples", "dictionary", "methods", "provenance",
-)  # fmt: skip
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -105,7 +103,7 @@ def test_accessible(page: Page) -> None:
     assert sum(t == "table" for t, _ in page.tags) == sum(t == "caption" for t, _ in page.tags)
     assert all(a.get("scope") for t, a in page.tags if t == "th")
     levels = [int(t[1]) for t, _ in page.tags if re.fullmatch(r"h[1-6]", t)]
-    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
 
 
 def test_nothing_is_loaded_and_nothing_runs(page: Page, html: str) -> None:
@@ -151,10 +149,11 @@ def test_strings_of_the_user_stay_text() -> None:
     evil = {**bad.biomarkers, "fd_box_mask": dataclasses.replace(entry, label=SCRIPT, definition=SCRIPT, unit=SCRIPT)}
     picture_ = Thumbnail(SCRIPT, f'{SCRIPT}" onerror="alert(1)', bad.thumbnails[0].data, ("vessel",))
     images = bad.images.assign(quality_status=["<b>odd</b>", *bad.images["quality_status"][1:]])
+    stage = {**bad.stages[0], "label": f'"{SCRIPT}', "removed": {SCRIPT: 3}}
     text = build_report(
         dataclasses.replace(
             bad, biomarkers=evil, thumbnails=[picture_], images=images, provenance={SCRIPT: {SCRIPT: [SCRIPT]}},
-            flow={**bad.flow, "notes": [SCRIPT], "stages": [{**bad.stages[0], "label": f'"{SCRIPT}', "removed": {SCRIPT: 3}}]},
+            flow={**bad.flow, "notes": [SCRIPT], "stages": [stage]},
             models={SCRIPT: [SCRIPT]}, outcome_labels={"dr": SCRIPT},
         )
     )  # fmt: skip
@@ -243,6 +242,41 @@ def test_every_association_row_is_in_the_table(inputs: ReportInputs) -> None:
     }
 
 
+def test_phantom_evidence_is_flagged_and_counts_nowhere() -> None:
+    made = report_inputs(40, ("dr",), pictures=0)
+    table = made.associations["dr"].assign(q=0.01)
+    table.loc[table["family"] == "network", "evidence"] = "phantom"
+    made = dataclasses.replace(made, associations={"dr": table})
+    left = table[(table["family"] != "network") & (table["status"] == "ok") & (table["model"] == "age_sex")]
+    assert f"with {len(left)} of {len(left)} biomarkers" in " ".join(summary(made))
+    assert "Vessel network" not in {t.get_text() for t in figures.forest_of(made, "dr").axes[0].texts}
+    display = tables.associations(made, "dr")
+    flagged = [row.cells[0] for row in display.rows if "‡" in row.cells[0]]
+    assert len(flagged) == 7 and not any(row.strong for row in display.rows if row.cells[0] in flagged)
+    assert any(note.startswith("‡") for note in display.notes)
+
+
+def test_notes_become_footnotes() -> None:
+    made = report_inputs(40, ("dr",), pictures=0)
+    table = made.associations["dr"].assign(note="")
+    table.loc[[0, 3], "note"] = "left out: camera"
+    table.loc[1, "note"] = "unstable"
+    display = tables.associations(dataclasses.replace(made, associations={"dr": table}), "dr")
+    assert display.notes[-2:] == ("[1] left out: camera.", "[2] unstable.")
+    marks = [row.cells[-1] for row in display.rows if not row.group][:4]
+    assert marks == ["no variation [1]", "no variation [2]", "ok", "ok [1]"]
+
+
+def test_a_picture_that_is_no_fundus_is_never_gradable(inputs: ReportInputs) -> None:
+    odd = inputs.images.assign(quality_status="no_fundus", gradability=0.9, gradable=True)
+    made = dataclasses.replace(inputs, images=odd)
+    assert not made.gradings["gradable"].any() and not made.gradings["scored"].any()
+    assert overlays.choose_samples(odd) == {}
+    same = inputs.images.rename(columns={"quality_status": "status"})
+    given_ = dataclasses.replace(inputs, quality=same)
+    pd.testing.assert_frame_equal(given_.gradings, inputs.gradings)
+
+
 def test_missingness_counts_every_image_once(inputs: ReportInputs) -> None:
     table = tables.missingness(inputs)
     assert table is not None and len(table.rows) == len(registry())
@@ -283,8 +317,8 @@ def test_small_p_values_are_never_printed_as_zero(p: float) -> None:
 )  # fmt: skip
 def test_forest_draws_whatever_is_estimable(values: list[tuple[float, float, float, bool]]) -> None:
     rows = [
-        {"biomarker": f"b{i}", "family": "f", "model": "crude", "or": np.exp(b), "ci_low": np.exp(b - s), "ci_high": np.exp(b + s),
-         "q": q, "definitional": d, "status": "ok"}
+        {"biomarker": f"b{i}", "family": "f", "model": "crude", "or": np.exp(b), "ci_low": np.exp(b - s),
+         "ci_high": np.exp(b + s), "q": q, "definitional": d, "evidence": "annotated", "status": "ok"}
         for i, (b, s, q, d) in enumerate(values)
     ]  # fmt: skip
     figure = figures.forest(pd.DataFrame(rows), ["crude"])
