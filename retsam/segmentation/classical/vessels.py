@@ -85,7 +85,7 @@ def segment_vessels(
         Probability over 0.5, connected to a strong response, long enough.
     """
     size = fov.shape[0]
-    keep = _long_components(apply_hysteresis_threshold(response, LOW, HIGH))
+    keep = vessel_pieces(response, MIN_EXTENT)
     near = cv2.dilate(keep.astype(np.uint8), np.ones((3, 3), np.uint8))
     full = cv2.resize(response, (size, size), interpolation=cv2.INTER_LINEAR)
     near_full = cv2.resize(near.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR) >= 0.5
@@ -94,9 +94,22 @@ def segment_vessels(
     return probability, (full > LOW) & near_full & fov
 
 
-def _long_components(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Drop components with a short extent."""
+def vessel_pieces(response: NDArray[np.float32], extent: float) -> NDArray[np.bool_]:
+    """Connected pieces over the hysteresis thresholds that are long enough.
+
+    Parameters
+    ----------
+    response : (N, N) float32
+        From :func:`vessel_response`.
+    extent : float
+        Least diagonal of the bounding box, in units of N.
+
+    Returns
+    -------
+    (N, N) bool
+    """
+    mask = apply_hysteresis_threshold(response, LOW, HIGH)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    long = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= MIN_EXTENT * mask.shape[0]
+    long = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= extent * mask.shape[0]
     long[0] = False
     return long[labels]
