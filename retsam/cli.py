@@ -31,7 +31,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def _progress(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Progress as a bar on a terminal, as plain lines in a log; called with the number done so far."""
     if not sys.stderr.isatty():
         from retsam.logs import progress_lines
@@ -142,11 +142,11 @@ def segment(
     _summary("segment", masks.loc[masks["target"] == "fov", "status"], out)
 
 
-def _target_list(targets: list[str] | None) -> list[str] | None:
+def _target_list(targets: list[str] | None, extra: tuple[str, ...] = ()) -> list[str] | None:
     from retsam.taxonomy import TARGETS
 
     names = [name.strip() for text in targets or [] for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in TARGETS]
+    unknown = [name for name in names if name not in (*TARGETS, *extra)]
     if unknown:
         raise UserError(f"--targets: {unknown[0]!r} is not a target; known are {', '.join(TARGETS)}.")
     return names or None
@@ -246,8 +246,11 @@ def export(
     missing = [path for path in masks if not path.exists()]
     if missing:
         raise UserError(f"no table at {missing[0]}; make it with retsam segment.")
-    run(masks, to=to, out=out, photographs=manifest, targets=_target_list(targets))
-    typer.echo(f"export: {to} -> {out}")
+    with _progress("export") as show:
+        summary = run(
+            masks, to=to, out=out, photographs=manifest, targets=_target_list(targets, extra=("fov",)), progress=show
+        )
+    typer.echo(f"export: {summary} -> {out}")
 
 
 @app.command(epilog="Example: retsam evaluate drive DRIVE --split test --model classical --out metrics.csv")
@@ -255,7 +258,10 @@ def evaluate(
     dataset: Annotated[str, typer.Argument(help="Name of the data set, for example drive.")],
     root: Annotated[Path, typer.Argument(help="Its folder, in the official layout.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write.", metavar="METRICS.csv")],
-    split: Annotated[Literal["train", "test", "all"], typer.Option("--split", help="train, test or all.")] = "test",
+    split: Annotated[
+        Literal["train", "test", "all"] | None,
+        typer.Option("--split", help="train, test or all; default: the official test part if it is there, else all."),
+    ] = None,
     model: Model = "classical",
     device: Device = "auto",
     frame_size: FrameSize = 1024,
@@ -267,7 +273,8 @@ def evaluate(
 
     _check_output(out, (".csv",))
     _check_frame_size(frame_size)
-    metrics = run(dataset, root, split=split, model=model, device=device, frame_size=frame_size)
+    with _progress("evaluate") as show:
+        metrics = run(dataset, root, split=split, model=model, device=device, frame_size=frame_size, progress=show)
     write_table(metrics, out)
     typer.echo(summary_text(metrics))
     typer.echo(f"evaluate: {len(metrics)} rows -> {out}")

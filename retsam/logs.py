@@ -49,11 +49,11 @@ def job_log(path: str | Path) -> Iterator[Callable[[str], None]]:
             logging.shutdown()
 
 
-def progress_lines(total: int, what: str, step: int = 50, stream: TextIO | None = None) -> Callable[[int], None]:
+def progress_lines(total: int | None, what: str, step: int = 50, stream: TextIO | None = None) -> Callable[[int], None]:
     """Progress for a log: a plain line every `step` items and at the end; called with the number done so far."""
 
     def show(done: int) -> None:
         if done % step == 0 or done == total:
-            print(f"{what}: {done}/{total}", file=stream, flush=True)
+            print(f"{what}: {done}" + (f"/{total}" if total is not None else ""), file=stream, flush=True)
 
     return show
