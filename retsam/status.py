@@ -52,7 +52,7 @@ MEANING: dict[Status, str] = {
     Status.FAILED: "an unexpected error while working on this image; the message is in the log",
     Status.NOT_SEGMENTED: "the model does not provide a target that this needs",
     Status.NOT_VISIBLE: "the structure was looked for and not found",
-    Status.NOT_ASSESSED: "the step that this needs was not run (no quality table was given)",
+    Status.NOT_ASSESSED: "the step that this needs gave nothing for this image (for example, no quality table)",
     Status.TOO_FEW_VESSELS: "fewer vessels than the minimum-evidence rule asks for",
     Status.OUT_OF_VIEW: "less than the required part of the region lies inside the field of view",
     Status.NO_SCALE: "needs micrometres per pixel, and none was given",

@@ -21,12 +21,12 @@ Floats = NDArray[np.float64]
 Radius = NDArray[np.float32]  # distance of each pixel to the background
 
 TANGENT_HALF_WINDOW = 4  # points either side, for normals to the vessel
-CURVE_HALF_WINDOW = 12  # points either side, for arc length and curvature; a segment needs one whole window (25 points)
+CURVE_HALF_WINDOW = 20  # px of arc either side, for arc length and curvature; a segment needs one whole window
 CALIBRE_POINTS = 10  # fewest points with both edges for a segment to have a calibre
 SPECK_POINTS = 10  # an isolated piece shorter than this is no vessel
 RING = 5.0  # a segment with more than this arc per chord runs round a hole of the mask
 BRANCH_REACH = 20.0  # px along a branch over which its direction is taken
-STRAIGHT = 0.004  # 1/px; weaker curvature has no sign (radius of a quarter of the frame)
+STRAIGHT = 1.5  # over the squared half window, 1/px: weaker curvature has no sign (a step of the pixel grid makes 1.4)
 PROFILE_SAMPLES = 24  # per side of a profile
 
 
@@ -153,12 +153,13 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
         Empty arrays and length 0 for an empty mask.
     """
     unit = mask.shape[0] / 1024
+    tangent = max(2, round(TANGENT_HALF_WINDOW * unit))
     skeleton = skeletonize(mask, method="lee").astype(bool)  # the default loses diagonal bars of even width
     radius: Radius = np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
     chains = _pruned_chains(skeleton, radius, SPECK_POINTS * unit)
     node, inner = _merge_nodes(chains, radius)
     kept = _trim(chains, radius, inner)
-    xy, width = _edges(mask, radius, kept, max(2, round(TANGENT_HALF_WINDOW * unit)))
+    xy, width = _edges(mask, radius, kept, tangent)
     measured = np.isfinite(width)
     bifurcations, ends, angles = _branching(chains, node, inner, kept, xy, max(5.0, BRANCH_REACH * unit))
     return Centreline(
@@ -168,7 +169,7 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
         width=width[measured],
         segment=kept.of_point[measured],
         calibre_points=max(4, round(CALIBRE_POINTS * unit)),
-        curves=_curves(kept, xy, max(4, round(CURVE_HALF_WINDOW * unit)), STRAIGHT / unit),
+        curves=_curves(kept, xy, max(4, round(CURVE_HALF_WINDOW * unit))),
         bifurcations=bifurcations,
         ends=ends,
         angles=angles,
@@ -363,7 +364,7 @@ def _edges(mask: NDArray[np.bool_], radius: Radius, chains: _Chains, half: int) 
     Returns
     -------
     xy : (N, 2) float
-        Mid-point between the edges; the pixel itself where an edge was not found.
+        Mid-point between the edges, the pixel itself where an edge was not found; smoothed over the same window.
     width : (N,) float
         Distance between the edges, px; NaN where not found (beyond 1.6 radii + 2 px) and in a chain too short for a
         normal.
@@ -383,7 +384,7 @@ def _edges(mask: NDArray[np.bool_], radius: Radius, chains: _Chains, half: int) 
     right = _first_edge(mask, pixels, normal * step[:, None]) * step
     found = np.isfinite(left) & np.isfinite(right) & straight
     middle = pixels + normal * (np.where(found, right - left, 0) / 2)[:, None]
-    xy[points] = middle
+    xy[points], _, _ = _quadratic(middle, first[of_point], size[of_point], half)
     width[points] = np.where(found, left + right, np.nan)
     return xy, width
 
@@ -406,20 +407,22 @@ def _first_edge(mask: NDArray[np.bool_], pixels: Ints, step: Floats) -> Floats:
     return np.where(outside.any(axis=1) & (at > 0), at - 1 + (before - 0.5) / drop, np.nan)
 
 
-def _curves(chains: _Chains, xy: Floats, half: int, straight: float) -> Curves:
+def _curves(chains: _Chains, xy: Floats, half: int) -> Curves:
     """Smooth the centrelines and take arc, chord, curvature and inflections of the segments with one whole window."""
-    points, first, size = _select(chains, (chains.size > 2 * half) & ~_rings(chains))
-    if not points.any():
+    rough, size = _resampled(chains, xy, half)
+    keep = np.repeat(size > 2 * half, size)
+    size = size[size > 2 * half]
+    if not size.size:
         nothing = np.empty(0)
         return Curves(nothing, nothing, nothing, nothing, np.empty(0, np.int64), nothing)
-    of_point = np.repeat(np.arange(size.size), size)
-    smooth, d1, d2 = _quadratic(xy[points], first[of_point], size[of_point], half)
+    first, of_point = np.cumsum(size) - size, np.repeat(np.arange(size.size), size)
+    smooth, d1, d2 = _quadratic(rough[keep], first[of_point], size[of_point], half)
     curvature = (d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]) / np.maximum(np.hypot(*d1.T), 0.2) ** 3
     step = np.hypot(*np.diff(smooth, axis=0).T) * (np.diff(of_point) == 0)
     ds = (np.append(step, 0) + np.append(0, step)) / 2
     along = np.append(0, np.cumsum(step))
     last = first + size - 1
-    inflections, twist = _twists(smooth, along, curvature, of_point, first, last, straight)
+    inflections, twist = _twists(smooth, along, curvature, of_point, first, last, STRAIGHT / half**2)
     return Curves(
         curvature=curvature,
         ds=ds,
@@ -428,6 +431,26 @@ def _curves(chains: _Chains, xy: Floats, half: int, straight: float) -> Curves:
         inflections=inflections,
         twist=twist,
     )
+
+
+def _resampled(chains: _Chains, xy: Floats, least: int) -> tuple[Floats, Ints]:
+    """Points one pixel of arc apart along each chain that is long enough and no ring, and their number per chain.
+
+    Pixels are 1 px apart along an axis and 1.4 px along a diagonal; a window of pixels would see more of one vessel
+    than of another, and bend where the direction changes.
+    """
+    points, first, size = _select(chains, (chains.size > least) & ~_rings(chains))
+    if not points.any():
+        return np.empty((0, 2)), np.empty(0, np.int64)
+    of_point, rough = np.repeat(np.arange(size.size), size), xy[points]
+    # One long road with a pixel between chains, so that a single interpolation serves all of them.
+    same = np.diff(of_point) == 0
+    along = np.append(0, np.cumsum(np.where(same, np.hypot(*np.diff(rough, axis=0).T), 1.0)))
+    start, length = along[first], along[first + size - 1] - along[first]
+    count = np.floor(length).astype(np.int64) + 1
+    place = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    at = np.repeat(start, count) + place * np.repeat(length / np.maximum(count - 1, 1), count)
+    return np.column_stack([np.interp(at, along, rough[:, axis]) for axis in (0, 1)]), count
 
 
 def _rings(chains: _Chains) -> NDArray[np.bool_]:

@@ -69,10 +69,8 @@ def _angle(image: RetinalImage) -> float:
 
 def _fovea_to_vessel(image: RetinalImage) -> float:
     image.centreline("vessel")
-    x, y = np.rint(image.fovea).astype(int)
-    if not (0 <= x < image.size and 0 <= y < image.size):
-        raise Unmeasurable(Status.OUT_OF_VIEW)
-    return float(image.distance_to("vessel")[y, x]) / image.disc.diameter
+    (x, y), (rows, columns) = image.fovea, np.nonzero(image.vessels("vessel"))
+    return max(float(np.hypot(columns - x, rows - y).min()) - 0.5, 0.0) / image.disc.diameter
 
 
 _DISC, _BOTH = ("optic_disc",), ("optic_disc", "fovea")
@@ -200,8 +198,8 @@ BIOMARKERS = (
         "shows it",
         reference="this project",
         requires=("fovea", "vessel", "optic_disc"),
-        evidence="centreline of the vessels at least one diameter of the field of view long; fovea inside the frame",
-        reasons=(Status.TOO_FEW_VESSELS, Status.OUT_OF_VIEW),
+        evidence="centreline of the vessels at least one diameter of the field of view long",
+        reasons=(Status.TOO_FEW_VESSELS,),
         compute=_fovea_to_vessel,
     ),
 )

@@ -144,6 +144,8 @@ class RetinalImage:
             raise Unmeasurable(Status(row["status"]))
         try:
             mask = np.ascontiguousarray(decode(row["rle"], self.size))
+            if row["area_px"] not in (None, np.count_nonzero(mask)):
+                raise ValueError(f"{np.count_nonzero(mask)} px instead of {row['area_px']}")
         except Exception as error:
             log.error("%s: the mask of %s cannot be read (%s); segment this image again", self.image_id, target, error)
             raise Unmeasurable(Status.FAILED) from error
@@ -305,14 +307,14 @@ class RetinalImage:
         """Box-counting dimensions D0, D1, D2 of the skeleton."""
         return self._once(("dimensions", target), lambda: dimensions(self.centreline(target).skeleton, (0, 1, 2)))
 
-    def distance_to(self, target: str) -> NDArray[np.float32]:
-        """Distance (size, size) of each pixel to the nearest pixel of a vessel target, px."""
-        return self._once(
-            ("distance", target),
-            lambda: np.asarray(
-                cv2.distanceTransform((~self.vessels(target)).astype(np.uint8), cv2.DIST_L2, 5), np.float32
-            ),
-        )
+    def sparsity(self, target: str) -> tuple[float, float]:
+        """Mean and largest distance of a pixel of the field of view to the edge of the nearest vessel, px."""
+        return self._once(("sparsity", target), lambda: self._sparsity(target))
+
+    def _sparsity(self, target: str) -> tuple[float, float]:
+        distance = cv2.distanceTransform((~self.vessels(target)).astype(np.uint8), cv2.DIST_L2, 5)[self.mask(FOV)]
+        distance = np.maximum(distance - 0.5, 0)  # from the pixel's centre to its edge
+        return float(distance.mean()), float(distance.max())
 
 
 def _ellipse(mask: Mask) -> Ellipse:

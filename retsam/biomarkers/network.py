@@ -89,8 +89,8 @@ def _inner(image: RetinalImage, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _sparsity(image: RetinalImage, target: str, how: str) -> float:
     image.centreline(target)
-    distance = image.distance_to(target)[image.mask(FOV)]
-    return float(distance.mean() if how == "mean" else distance.max()) / image.disc.diameter
+    mean, largest = image.sparsity(target)
+    return (mean if how == "mean" else largest) / image.disc.diameter
 
 
 def _of(target: str, noun: str) -> tuple[Biomarker, ...]:

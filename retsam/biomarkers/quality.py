@@ -11,14 +11,10 @@ from retsam.status import Status
 
 
 def _column(image: RetinalImage, column: str) -> float:
-    """Value in the image's quality row; ``not_assessed`` without one, the row's status where the column is empty."""
-    if image.quality is None or column not in image.quality:
+    """Value in the image's quality row; ``not_assessed`` without a row, or where it is empty."""
+    if image.quality is None or pd.isna(image.quality.get(column)):
         raise Unmeasurable(Status.NOT_ASSESSED)
-    value = image.quality[column]
-    if pd.isna(value):
-        status = Status(image.quality["status"])
-        raise Unmeasurable(Status.UNDEFINED if status == Status.OK else status)
-    return float(value)
+    return float(image.quality[column])
 
 
 def _biomarker(column: str, unit: str, definition: str, reference: str) -> Biomarker:
@@ -30,8 +26,8 @@ def _biomarker(column: str, unit: str, definition: str, reference: str) -> Bioma
         definition=definition[0].upper() + definition[1:],
         reference=reference,
         requires=(),
-        evidence="a quality table was given",
-        reasons=(Status.NOT_ASSESSED, Status.UNDEFINED),
+        evidence="a quality table with this image",
+        reasons=(Status.NOT_ASSESSED,),
         compute=partial(_column, column=column),
     )
 
