@@ -229,21 +229,32 @@ def _chains(xy: Ints, shape: tuple[int, ...]) -> _Chains:
 def _order(pairs: Ints, member: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
     """Order the pixels of simple paths and rings; returns pixel indices, first position and size of each chain.
 
-    One depth-first walk from an added root that is joined to one end of each chain: the walk runs along a chain to its
-    other end before it returns to the root.
+    Rings are cut, each chain's last pixel is joined to the next chain's first, and one depth-first walk runs along all.
     """
     n = member.size
     _, label = _components(pairs, n)
-    degree = np.bincount(pairs.ravel(), minlength=n)
-    pixels = np.flatnonzero(member)
-    by_end = pixels[np.lexsort((pixels, degree[pixels], label[pixels]))]  # ends (degree 0 or 1) before ring pixels
-    starts = by_end[np.flatnonzero(np.diff(label[by_end], prepend=-1))]
-    rows = np.concatenate([pairs[:, 0], np.full(starts.size, n)])
-    cols = np.concatenate([pairs[:, 1], starts])
-    graph = coo_array((np.ones(rows.size, np.int8), (rows, cols)), shape=(n + 1, n + 1)).tocsr()
-    walk = depth_first_order(graph, n, directed=False, return_predecessors=False)[1:].astype(np.int64)
+    pairs = _cut_rings(pairs, label, member)
+    ends = np.flatnonzero(member & (np.bincount(pairs.ravel(), minlength=n) < 2))
+    if not ends.size:
+        return (np.empty(0, np.int64),) * 3
+    ends = ends[np.argsort(label[ends], kind="stable")]
+    head = np.diff(label[ends], prepend=-1) != 0
+    tail = np.append(head[1:], True)
+    joints = np.column_stack([ends[tail][:-1], ends[head][1:]])
+    road = np.concatenate([pairs, joints])
+    graph = coo_array((np.ones(len(road), np.int8), (road[:, 0], road[:, 1])), shape=(n, n)).tocsr()
+    walk = depth_first_order(graph, ends[0], directed=False, return_predecessors=False).astype(np.int64)
     first = np.flatnonzero(np.diff(label[walk], prepend=-1))
     return walk, first, np.diff(first, append=walk.size)
+
+
+def _cut_rings(pairs: Ints, label: Ints, member: NDArray[np.bool_]) -> Ints:
+    """Drop one pair of each component that has no end."""
+    degree = np.bincount(pairs.ravel(), minlength=member.size)
+    open_ended = np.bincount(label[member & (degree < 2)], minlength=member.size) > 0
+    of_ring = np.flatnonzero(~open_ended[label[pairs[:, 0]]])
+    _, once = np.unique(label[pairs[of_ring, 0]], return_index=True)
+    return np.delete(pairs, of_ring[once], axis=0)
 
 
 def _label_nodes(pairs: Ints, junction: NDArray[np.bool_]) -> tuple[int, Ints]:
