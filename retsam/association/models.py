@@ -30,9 +30,6 @@ from statsmodels.tools.sm_exceptions import PerfectSeparationError
 EXPOSURE = 1
 """Column of the design that is reported; column 0 is the intercept."""
 
-EXTREME = 1e-10
-"""A fitted probability this close to 0 or 1 is a reason to look for separation."""
-
 FIRTH_TOLERANCES = (1e-6, 1e-5, 1e-4)
 """Tried in turn: near its optimum the penalised likelihood is flat to the last bit, and a tight one may not be met."""
 
@@ -86,7 +83,7 @@ def fit_logit(y: np.ndarray, design: np.ndarray, clusters: np.ndarray | None, co
     Returns
     -------
     Fit or None
-        None where the estimate is infinite (separation) or was not found.
+        None where the iterations do not converge: under separation the estimate is infinite, and they never do.
     """
     robust = (
         {} if clusters is None else {"cov_type": "cluster", "cov_kwds": {"groups": clusters, "use_correction": True}}
@@ -97,24 +94,34 @@ def fit_logit(y: np.ndarray, design: np.ndarray, clusters: np.ndarray | None, co
             result = sm.Logit(y, design, check_rank=False).fit(
                 method="newton", maxiter=50, disp=0, warn_convergence=False, use_t=clusters is not None, **robust
             )
-            fitted = result.predict()
         except (np.linalg.LinAlgError, PerfectSeparationError):
             return None
         estimate, se, p = (float(v[EXPOSURE]) for v in (result.params, result.bse, result.pvalues))
         low, high = (float(v) for v in result.conf_int(1 - confidence)[EXPOSURE])
     if not result.mle_retvals["converged"] or not np.isfinite([estimate, se, p, low, high]).all() or se <= 0:
         return None
-    if min(fitted.min(), 1 - fitted.max()) < EXTREME and _separated(y, design):
-        return None
     if clusters is None:
         return Fit(estimate, se, low, high, p, "logit", "wald")
     return Fit(estimate, se, low, high, p, "logit_cluster", "t", float(len(np.unique(clusters)) - 1))
 
 
-def _separated(y: np.ndarray, design: np.ndarray) -> bool:
+def is_separated(y: np.ndarray, design: np.ndarray) -> bool:
+    """Whether a combination of the columns splits cases from controls, so that no finite estimate exists.
+
+    Parameters
+    ----------
+    y : (n,) float array
+        0 or 1, both present.
+    design : (n, k) float array
+        Full column rank.
+
+    Notes
+    -----
+    Konis's linear programme; complete and quasi-complete separation. A rank or solver failure counts as separated.
+    """
     try:
         return bool(detect_separation(design, y, fit_intercept=False).separation)
-    except (np.linalg.LinAlgError, RuntimeError):  # rank or solver trouble: not a design for maximum likelihood either
+    except (np.linalg.LinAlgError, RuntimeError):
         return True
 
 

@@ -20,7 +20,7 @@ from retsam.association.design import (
     standardise,
     study_of,
 )
-from retsam.association.models import Fit, fit_firth, fit_logit
+from retsam.association.models import Fit, fit_firth, fit_logit, is_separated
 from retsam.association.multiplicity import q_values
 from retsam.status import Status
 from retsam.tables import conform
@@ -288,7 +288,8 @@ def _fit(
         fit = fit_logit(y, design.matrix, study.participant[rows] if clustered else None, confidence)
         if fit is not None:
             return {**described, **_report(fit, described["note"])}
-        why = "Firth: separation or no convergence"
+        separated = is_separated(y, design.matrix)
+        why = "Firth: separation" if separated else "Firth: maximum likelihood did not converge"
     return _fit_firth(study, rows, x, covariates, why, min_events, confidence)
 
 

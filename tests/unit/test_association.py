@@ -13,7 +13,7 @@ from scipy.stats import chi2, norm, t
 
 from retsam.association import ASSOCIATION, Exposure, associate, is_definitional, q_values
 from retsam.association.design import as_exposure, build_design, code_covariate
-from retsam.association.models import fit_firth, fit_logit
+from retsam.association.models import fit_firth, fit_logit, is_separated
 from retsam.tables import conform
 
 ESTIMATES = ["or", "ci_low", "ci_high", "p", "q", "log_or", "se"]
@@ -146,7 +146,7 @@ def test_firth_of_a_two_by_two_table_adds_a_half_to_each_cell() -> None:
     fit = fit_firth(y, np.column_stack([np.ones(len(x)), x]))
     assert fit is not None and fit.log_or == pytest.approx(expected, abs=1e-5) and fit.ci_method == "profile"
     line = one(pd.DataFrame({"participant_id": np.arange(len(y)).astype(str), "dr": y, "width": x}))
-    assert line["method"] == "firth" and line["status"] == "ok" and "separation" in line["note"]
+    assert line["method"] == "firth" and line["status"] == "ok" and line["note"] == "Firth: separation"
     assert line["log_or"] / line["sd"] == pytest.approx(expected, abs=1e-5)
     assert 1 < line["ci_low"] < line["or"] < line["ci_high"] < np.inf
 
@@ -180,13 +180,15 @@ def test_maximum_likelihood_refuses_separation() -> None:
     x = rng.normal(size=200)
     design = np.column_stack([np.ones(200), x])
     groups = np.arange(200)
-    assert fit_logit((x > 0.3).astype(float), design, groups) is None
+    complete = (x > 0.3).astype(float)
+    assert fit_logit(complete, design, groups) is None and is_separated(complete, design)
     quasi = np.where(x > 0.3, 1.0, 0.0)
     quasi[np.argmax(x > 0.3)] = 0.0  # one control among the cases: finite again
-    assert fit_logit(quasi, design, groups) is not None
+    assert fit_logit(quasi, design, groups) is not None and not is_separated(quasi, design)
     rare = (rng.uniform(size=200) < 0.05).astype(float)
     y = np.where(rare == 1, 1.0, (rng.uniform(size=200) < 0.5).astype(float))  # quasi-complete: every exposed is a case
-    assert fit_logit(y, np.column_stack([np.ones(200), rare]), None) is None
+    design = np.column_stack([np.ones(200), rare])
+    assert fit_logit(y, design, None) is None and is_separated(y, design)
 
 
 def test_few_independent_events_use_one_eye_per_participant() -> None:

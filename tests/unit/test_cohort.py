@@ -188,9 +188,16 @@ def test_participants_average_their_eyes() -> None:
 
 
 def test_equal_numbers_average_to_themselves() -> None:
-    images = manifest([{"participant_id": "p", "visit": None}] * 3, bmi=0.1 + 0.2)  # three unknown eyes
+    bmi = 21.63663196318233  # (bmi + bmi + bmi) / 3 is another number
+    images = manifest([{"participant_id": "p"}] * 3, bmi=bmi)  # three unknown eyes
     people = build_cohort(images, quality_of(images), measured_of(images), covariates=["bmi"]).participants
-    assert people["bmi"].tolist() == [0.1 + 0.2] and people["n_eyes"].tolist() == [3]
+    assert people["bmi"].tolist() == [bmi] and people["n_eyes"].tolist() == [3]
+
+
+def test_one_measured_eye_is_enough_for_a_participant() -> None:
+    images = manifest([{"participant_id": "p", "eye": "OD"}, {"participant_id": "p", "eye": "OS"}])
+    people = build_cohort(images, quality_of(images), measured_of(images, [np.nan, 4.0])).participants
+    assert people["width_dd"].tolist() == [4.0] and people["width_dd__status"].tolist() == ["ok"]
 
 
 def test_age_and_sex_are_filled_within_a_person_and_conflicts_are_told() -> None:
