@@ -29,6 +29,7 @@ STEPS = (5, 8, 12, 18, 27, 40)  # thresholds above the border's level
 TOLERANCE = 0.006  # how far an edge point may lie from the circle, in radii
 MIN_SHARE = 0.3  # part of the arc inside the photograph on which an edge has to be found
 MIN_POINTS = 12  # rays that such an edge has to meet
+SIDE = 1.5  # thumbnail pixels within which points are on one straight side
 MAX_ASPECT = 1.7  # of an ellipse
 MAX_DROP = 50.0  # levels; more does not make an edge more of an edge
 
@@ -64,8 +65,10 @@ class _Outline:
     ----------
     points : (RAYS, 2) float
         In photograph pixels.
-    inside : (RAYS,) bool
-        The picture ends here, not the photograph.
+    free : (RAYS,) bool
+        The picture ends here by itself, not at the photograph's edge or a straight mask.
+    low, high : (2,) float
+        Where photograph or straight masks end, x and y.
     width, height : int
         Photograph.
     pixel : float
@@ -73,7 +76,9 @@ class _Outline:
     """
 
     points: Floats
-    inside: Mask
+    free: Mask
+    low: Floats
+    high: Floats
     width: int
     height: int
     pixel: float
@@ -110,7 +115,7 @@ class _Ring:
 
     def on(self, outline: "_Outline") -> Mask:
         """Rays whose point lies on the ring."""
-        return outline.inside & (np.abs(self.off(outline.points)) < max(TOLERANCE, outline.pixel / self.radius))
+        return outline.free & (np.abs(self.off(outline.points)) < max(TOLERANCE, outline.pixel / self.radius))
 
 
 def find_field(image: NDArray[np.uint8]) -> Field:
@@ -149,7 +154,7 @@ def find_field(image: NDArray[np.uint8]) -> Field:
         return _outlined(outlines[0].points, width, height)
     enough = 0.9 * max(merit for merit, _, _ in candidates)
     _, ring, outline = next(c for c in reversed(candidates) if c[0] >= enough)  # nearest to the middle of the edge
-    return _cut_disc(ring, outline)
+    return _disc(ring, outline)
 
 
 def make_frame(width: int, height: int, field: Field, frame_size: int) -> Frame:
@@ -223,7 +228,7 @@ def _within_light_margin(signal: NDArray[np.uint8], brightest: NDArray[np.uint8]
     margin = np.isin(labels, labels[[0, 0, -1, -1], [0, -1, 0, -1]]).astype(np.uint8)
     near, far = (cv2.dilate(margin, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))) for size in (5, 11))
     between = brightest[(far > near)]
-    if len(between) and np.median(between) < DARK:
+    if len(between) and (between < DARK).mean() > 0.25:  # the picture may also touch the light margin
         return np.where(near > 0, 0, brightest).astype(np.uint8)
     return signal
 
@@ -251,9 +256,35 @@ def _outline(signal: NDArray[np.uint8], step: int, width: int, height: int) -> _
     origin = np.array([left + (across - 1) / 2, top + (down - 1) / 2])
     length = int(np.hypot(across, down) / 2) + 4
     end, reached = _ray_ends((signal * part).astype(np.float32), step, origin, length)
+    low, high, on_side = _straight_sides(end, reached, max(across, down) / 2)
     zoom = np.array([width / cols, height / rows])
-    points = (end + 0.5) * zoom - 0.5
-    return _Outline(points, reached, width, height, float(zoom.max()))
+    points, low, high = ((xy + 0.5) * zoom - 0.5 for xy in (end, low, high))
+    low, high = np.maximum(low, 0), np.minimum(high, [width - 1, height - 1])
+    return _Outline(points, reached & ~on_side, low, high, width, height, float(zoom.max()))
+
+
+def _straight_sides(ends: Floats, reached: Mask, radius: float) -> tuple[Floats, Floats, Mask]:
+    """Find where straight masks cut the picture, as at the photograph's edges but inside it.
+
+    Returns
+    -------
+    low, high : (2,) float
+        Their x and y; infinite where there is none.
+    on_side : (RAYS,) bool
+        Rays that end at one.
+    """
+    low, high, on_side = np.full(2, -np.inf), np.full(2, np.inf), np.zeros(RAYS, bool)
+    chord = 2 * np.sqrt(2 * radius * SIDE)  # of a circle of this radius, at this depth
+    for axis, sign, limit in ((0, -1, low), (0, 1, high), (1, -1, low), (1, 1, high)):
+        along, beside = sign * ends[:, axis], ends[:, 1 - axis]
+        if not reached.any():
+            break
+        near = reached & (along > along[reached].max() - SIDE)
+        between = (along > np.median(along)) & (beside >= beside[near].min()) & (beside <= beside[near].max())
+        if np.ptp(beside[near]) > 1.5 * chord and near.sum() > 0.7 * between.sum():
+            limit[axis] = sign * np.median(along[near])
+            on_side |= near
+    return low, high, on_side
 
 
 @cache
@@ -301,7 +332,7 @@ def _draws(n: int) -> Floats:
 def _rings(outline: _Outline) -> list[_Ring]:
     """Fit a circle to the points that share one, and an ellipse where that leaves much of the edge unexplained."""
     circle = _best(_circles, 3, outline)
-    if circle is not None and circle.on(outline).sum() > 0.8 * outline.inside.sum():
+    if circle is not None and circle.on(outline).sum() > 0.8 * outline.free.sum():
         return [circle]
     ellipse = _best(_ellipses, 4, outline)
     if ellipse is None or (circle is not None and ellipse.on(outline).sum() < 1.25 * circle.on(outline).sum()):
@@ -311,9 +342,7 @@ def _rings(outline: _Outline) -> list[_Ring]:
 
 def _best(through: Callable[[Floats], Floats], n: int, outline: _Outline) -> _Ring | None:
     """Ring of one kind that most points share: sampled (RANSAC), then fitted to all its points; None if too few do."""
-    points = np.roll(outline.points, -RAYS // 4, axis=0)[
-        np.roll(outline.inside, -RAYS // 4)
-    ]  # mirroring reverses these
+    points = np.roll(outline.points, -RAYS // 4, axis=0)[np.roll(outline.free, -RAYS // 4)]  # mirroring reverses these
     if len(points) < MIN_POINTS:
         return None
     rings = through(points[np.minimum((_draws(n) * len(points)).astype(int), len(points) - 1)])
@@ -391,11 +420,10 @@ def _solve(matrix: Floats, target: Floats) -> tuple[Floats, Mask]:
 
 
 def _seen(ring: _Ring, outline: _Outline) -> Mask:
-    """Rays (from the ring's centre) on which the ring lies inside the photograph."""
+    """Rays (from the ring's centre) on which the ring lies inside the photograph and its straight masks."""
     clear = 2 * outline.pixel
     arc = ring.at()
-    limit = np.array([outline.width - 1, outline.height - 1]) - clear
-    return np.asarray(((arc > clear) & (arc < limit)).all(axis=1))
+    return np.asarray(((arc > outline.low + clear) & (arc < outline.high - clear)).all(axis=1))
 
 
 def _is_convincing(ring: _Ring, outline: _Outline) -> bool:
@@ -420,43 +448,20 @@ def _merit(ring: _Ring, signal: NDArray[np.uint8], outline: _Outline) -> float:
         x, y = ((ring.at(part)[seen] + 0.5) * zoom - 0.5).T.astype(np.float32)
         levels.append(cv2.remap(signal.astype(np.float32), x, y, cv2.INTER_LINEAR))
     inner, outer = levels
-    return float(np.clip(inner - outer, 0, MAX_DROP).mean() * ring.on(outline).sum() / outline.inside.sum())
+    return float(np.clip(inner - outer, 0, MAX_DROP).mean() * ring.on(outline).sum() / outline.free.sum())
 
 
-def _cut_disc(ring: _Ring, outline: _Outline) -> Field:
-    """Disc without what straight masks cut off its four sides."""
+def _disc(ring: _Ring, outline: _Outline) -> Field:
+    """Field of a ring: the pixels whose centres lie in it, without what straight masks cut off."""
     if 2 * ring.radius < MIN_SIDE:
         raise _too_small(ring.radius)
-    low = [_cut(ring, outline, axis, -1) for axis in (0, 1)]
-    high = [_cut(ring, outline, axis, 1) for axis in (0, 1)]
-    return Field(_disc(ring, low, high, outline.width, outline.height), ring.x, ring.y, ring.radius)
-
-
-def _cut(ring: _Ring, outline: _Outline, axis: int, sign: int) -> float:
-    """Position of a straight edge across one side of the disc; infinite if there is none.
-
-    It is there if most rays that would meet the ring beyond it end on one line instead.
-    """
-    centre = (ring.x, ring.y)[axis]
-    along = sign * (outline.points[:, axis] - centre)  # towards that side
-    arc = sign * (ring.at()[:, axis] - centre)
-    short = outline.inside & (ring.off(outline.points) < -TOLERANCE) & ~ring.on(outline) & (along > 0.3 * arc.max())
-    if short.sum() < MIN_POINTS:
-        return sign * np.inf
-    line = float(np.median(along[short]))
-    on_line = short & (np.abs(along - line) < 1.5 * outline.pixel)
-    return centre + sign * line if on_line.sum() > 0.6 * (arc > line).sum() else sign * np.inf
-
-
-def _disc(ring: _Ring, low: list[float], high: list[float], width: int, height: int) -> Mask:
-    """Pixels whose centres lie in the ring and between the limits (x, y)."""
-    x, y = np.arange(width), np.arange(height)
+    x, y = np.arange(outline.width), np.arange(outline.height)
     rest = 1 - ((y - ring.y) / ring.down) ** 2
     reach = np.where(rest >= 0, ring.across * np.sqrt(np.maximum(rest, 0)), -1.0)
     mask = np.abs(x[None, :] - ring.x) <= reach[:, None]
-    mask &= ((x >= low[0]) & (x <= high[0]))[None, :]
-    mask &= ((y >= low[1]) & (y <= high[1]))[:, None]
-    return mask
+    mask &= ((x >= outline.low[0]) & (x <= outline.high[0]))[None, :]
+    mask &= ((y >= outline.low[1]) & (y <= outline.high[1]))[:, None]
+    return Field(mask, ring.x, ring.y, ring.radius)
 
 
 def _outlined(points: Floats, width: int, height: int) -> Field:
