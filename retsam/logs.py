@@ -52,8 +52,12 @@ def job_log(path: str | Path) -> Iterator[Callable[[str], None]]:
 def progress_lines(total: int | None, what: str, step: int = 50, stream: TextIO | None = None) -> Callable[[int], None]:
     """Progress for a log: a plain line every `step` items and at the end; called with the number done so far."""
 
+    last = 0
+
     def show(done: int) -> None:
-        if done % step == 0 or done == total:
+        nonlocal last
+        if done > last and (done // step > last // step or done == total):
             print(f"{what}: {done}" + (f"/{total}" if total is not None else ""), file=stream, flush=True)
+        last = max(last, done)
 
     return show

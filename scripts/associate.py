@@ -2,7 +2,7 @@
 
 from retsam import tables
 from retsam.association import ASSOCIATION, associate
-from retsam.biomarkers import REGISTRY
+from retsam.biomarkers import exposures
 from retsam.logs import job_log
 from retsam.planning import read_plan
 from retsam.segmentation import load_engine
@@ -13,7 +13,7 @@ with job_log(snakemake.log[0]):
         tables.read_table(snakemake.input.eyes),
         tables.read_table(snakemake.input.participants),
         snakemake.wildcards.outcome,
-        biomarkers=REGISTRY.values(),
+        biomarkers=exposures(),
         models=plan.models,
         unit=snakemake.params.unit,
         min_events=snakemake.params.min_events,

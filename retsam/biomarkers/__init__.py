@@ -6,7 +6,7 @@
 
 from retsam.biomarkers.biomarker import FAMILIES, Biomarker, Unmeasurable
 from retsam.biomarkers.catalogue import catalogue
-from retsam.biomarkers.registry import REGISTRY, names
+from retsam.biomarkers.registry import REGISTRY, exposures, names
 from retsam.biomarkers.table import biomarkers_schema, measure_table
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Unmeasurable",
     "biomarkers_schema",
     "catalogue",
+    "exposures",
     "measure_table",
     "names",
 ]

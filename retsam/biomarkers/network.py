@@ -163,7 +163,7 @@ def _densities(target: str, noun: str) -> tuple[Biomarker, ...]:
             unit="1/dd",
             definition=f"Length of the centreline of the {noun} over the area of the field of view",
             requires=(target, "optic_disc"),
-            reference="Provost 2021, PVBM: arXiv:2208.00392",
+            reference="Fhima 2022, PVBM: arXiv:2208.00392",
             compute=partial(_length_density, target=target),
         ),
     )

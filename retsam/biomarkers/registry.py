@@ -19,3 +19,12 @@ def names(family: str | None = None) -> list[str]:
     if family is not None and family not in FAMILIES:
         raise ValueError(f"no family {family!r}; families are {', '.join(FAMILIES)}")
     return [b.name for b in REGISTRY.values() if family in (None, b.family)]
+
+
+def exposures() -> list[Biomarker]:
+    """Biomarkers that are held against outcomes: all but the quality of the photograph.
+
+    Image quality describes the photograph, not the eye. It excludes photographs, and can be adjusted for (covariate
+    ``gradability``), but an odds ratio of it would be read as one of the retina.
+    """
+    return [b for b in REGISTRY.values() if b.family != "quality"]

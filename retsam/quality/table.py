@@ -82,7 +82,7 @@ def quality_table(
     workers : int
         Threads that read images; the result does not depend on it.
     progress : callable, optional
-        Called with 1 after each image.
+        Called with the number of images done so far.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def quality_table(
     for framed in iter_frames(shard, root, SIDE, workers):
         rows.append(_row(framed, threshold))
         if progress is not None:
-            progress(1)
+            progress(len(rows))
     return conform(pd.DataFrame(rows, columns=QUALITY.names), QUALITY).to_pandas()
 
 
