@@ -1,6 +1,7 @@
 """The association table of one outcome."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -29,8 +30,11 @@ from retsam.taxonomy import Evidence
 DEFAULT_MODELS: Mapping[str, Sequence[str]] = MappingProxyType({"crude": (), "age_sex": ("age", "sex")})
 """Adjustment sets, declared beforehand: model -> covariates."""
 
-EVENTS_PER_PARAMETER = 10
-"""With fewer independent events (or non-events) per slope than this, Firth's estimate replaces maximum likelihood."""
+EVENTS_PER_PARAMETER = 10.0
+"""With fewer independent events (or non-events) per slope than this, Firth's estimate replaces maximum likelihood.
+
+Peduzzi P, et al. (1996). A simulation study of the number of events per variable. J Clin Epidemiol 49, 1373-1379.
+"""
 
 UNSTABLE = 1e3
 """Ratio of the confidence limits from which an odds ratio is called unstable."""
@@ -84,6 +88,7 @@ def associate(
     unit: Literal["eye", "participant"] = "eye",
     min_events: int = 10,
     confidence: float = 0.95,
+    events_per_parameter: float = EVENTS_PER_PARAMETER,
     evidence: Mapping[str, str] | None = None,
     categorical: Sequence[str] = (),
 ) -> pd.DataFrame:
@@ -108,6 +113,8 @@ def associate(
         Fewer cases, or fewer controls, than this among the rows, and nothing is estimated.
     confidence : float
         Level of the intervals, 0-1.
+    events_per_parameter : float
+        See below; 0 keeps maximum likelihood wherever it converges.
     evidence : mapping, optional
         Target -> evidence level of the model that segmented it.
     categorical : sequence of str
@@ -123,12 +130,14 @@ def associate(
     ValueError
         For a setting outside its range, a biomarker given twice or without a name, or no model.
 
-    Notes ----- *Analysis set*: rows with a known outcome, a finite exposure and every covariate (complete case, per
-    biomarker and model); ``n + n_unknown_outcome + n_missing + n_other_rows`` is the number of rows of the table.
-    Mean and SD are those of its rows (SD with n - 1), each eye counting once.
+    Notes
+    -----
+    *Analysis set*: rows with a known outcome, a finite exposure and every covariate (complete case, per biomarker and
+    model); ``n + n_unknown_outcome + n_missing + n_other_rows`` is the number of rows of the table. Mean and SD are
+    those of its rows (SD with n - 1), each eye counting once: they are not balanced by person.
 
     *Which estimator*: maximum likelihood, unless (a) the independent events are few: the smaller of the numbers of
-    participants with a case row and with a control row is below ``EVENTS_PER_PARAMETER`` per slope, or (b) the
+    participants with a case row and with a control row is below ``events_per_parameter`` per slope, or (b) the
     outcome is separated or the iterations fail. Then Firth, on one row per participant (the most gradable; method
     ``firth_one_row``) where there are several; mean, SD and counts are then of those rows, and ``min_events`` applies
     to them again.
@@ -149,12 +158,13 @@ def associate(
         raise ValueError(f"biomarker {repeated[0]!r} is given twice; list it once.")
     study = study_of(eyes if unit == "eye" else participants, outcome)
     clustered = unit == "eye" or len(np.unique(study.participant)) < len(study.participant)
+    settings = _Settings(clustered, min_events, confidence, events_per_parameter)
     lines = []
     for model, names in models.items():
         covariates = [code_covariate(study.table, name, categorical) for name in dict.fromkeys(names)]
         for exposure in exposures:
             own = [c for c in covariates if c.name != exposure.name]
-            line = _estimate(study, exposure, own, clustered=clustered, min_events=min_events, confidence=confidence)
+            line = _estimate(study, exposure, own, settings)
             lines.append(
                 {
                     "outcome": outcome,
@@ -185,15 +195,17 @@ def _check(unit: str, models: Mapping[str, Sequence[str]], min_events: int, conf
         raise ValueError(f"confidence is {confidence}; it must lie between 0 and 1, for example 0.95.")
 
 
-def _estimate(
-    study: Study,
-    exposure: Exposure,
-    covariates: Sequence[Covariate],
-    *,
-    clustered: bool,
-    min_events: int,
-    confidence: float,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Settings:
+    """What holds for every line of a table; see :func:`associate`."""
+
+    clustered: bool
+    min_events: int
+    confidence: float
+    events_per_parameter: float
+
+
+def _estimate(study: Study, exposure: Exposure, covariates: Sequence[Covariate], settings: _Settings) -> dict[str, Any]:
     """One line of the table, less its labels."""
     x = numbers(study.table, exposure.name)
     known = ~np.isnan(study.outcome)
@@ -215,11 +227,11 @@ def _estimate(
         "status": Status.OK.value,
         "note": "",
     }
-    reason = _why_not(study, rows, x, min_events)
+    reason = _why_not(study, rows, x, settings.min_events)
     if reason is not None:
         status, note = reason
         return {**line, "status": status.value, "note": note or _missing_note(study, exposure, known, problems)}
-    return {**line, **_fit(study, rows, x, covariates, clustered, min_events, confidence)}
+    return {**line, **_fit(study, rows, x, covariates, settings)}
 
 
 def _counts(study: Study, rows: np.ndarray, x: np.ndarray) -> dict[str, Any]:
@@ -266,13 +278,7 @@ def _missing_note(study: Study, exposure: Exposure, known: np.ndarray, problems:
 
 
 def _fit(
-    study: Study,
-    rows: np.ndarray,
-    x: np.ndarray,
-    covariates: Sequence[Covariate],
-    clustered: bool,
-    min_events: int,
-    confidence: float,
+    study: Study, rows: np.ndarray, x: np.ndarray, covariates: Sequence[Covariate], settings: _Settings
 ) -> dict[str, Any]:
     """Maximum likelihood where it can be trusted, else Firth."""
     design = build_design(x[rows], covariates, rows)
@@ -282,15 +288,16 @@ def _fit(
     y = study.outcome[rows]
     slopes = design.matrix.shape[1] - 1
     independent = min(len(np.unique(study.participant[rows[y == level]])) for level in (0.0, 1.0))
-    if independent < EVENTS_PER_PARAMETER * slopes:
+    if independent < settings.events_per_parameter * slopes:
         why = f"Firth: {independent} independent events for {slopes} parameters"
     else:
-        fit = fit_logit(y, design.matrix, study.participant[rows] if clustered else None, confidence)
+        clusters = study.participant[rows] if settings.clustered else None
+        fit = fit_logit(y, design.matrix, clusters, settings.confidence)
         if fit is not None:
             return {**described, **_report(fit, described["note"])}
         separated = is_separated(y, design.matrix)
         why = "Firth: separation" if separated else "Firth: maximum likelihood did not converge"
-    return _fit_firth(study, rows, x, covariates, why, min_events, confidence)
+    return _fit_firth(study, rows, x, covariates, why, settings)
 
 
 def _fit_firth(
@@ -299,8 +306,7 @@ def _fit_firth(
     x: np.ndarray,
     covariates: Sequence[Covariate],
     why: str,
-    min_events: int,
-    confidence: float,
+    settings: _Settings,
 ) -> dict[str, Any]:
     """Firth's estimate on independent rows."""
     chosen = study.one_row_each(rows)
@@ -308,14 +314,14 @@ def _fit_firth(
     if left:
         why = f"{why}; one row per participant, the most gradable ({len(chosen)} of {len(rows)})"
     line = {**_counts(study, chosen, x), "n_other_rows": left, "note": why}
-    reason = _why_not(study, chosen, x, min_events)
+    reason = _why_not(study, chosen, x, settings.min_events)
     if reason is not None:
         return _not(reason[0], reason[1], line)
     design = build_design(x[chosen], covariates, chosen)
     line |= {"covariates": ",".join(design.covariates), "note": "; ".join([why, *design.notes])}
     if design.determined:
         return _not(Status.NO_VARIATION, "the covariates determine the exposure", line)
-    fit = fit_firth(study.outcome[chosen], design.matrix, confidence)
+    fit = fit_firth(study.outcome[chosen], design.matrix, settings.confidence)
     if fit is None:
         return _not(Status.NOT_CONVERGED, "no finite estimate was found", line)
     return {**line, **_report(fit, line["note"]), "method": "firth_one_row" if left else "firth"}

@@ -119,8 +119,10 @@ def build_cohort(
         For an unknown policy, a table with a repeated image_id, or an outcome or covariate with the name of a
         measured value.
 
-    Notes ----- The result does not depend on the order of the rows of any table. An image without a row in
-    ``quality`` or ``biomarkers`` is excluded as ``failed``; it never disappears.
+    Notes
+    -----
+    The result does not depend on the order of the rows of any table. An image without a row in ``quality`` or
+    ``biomarkers`` is excluded as ``failed``; it never disappears.
     """
     if policy not in ("exclude", "flag", "none"):
         raise ValueError(f"quality policy {policy!r} is unknown; use 'exclude', 'flag' or 'none'.")

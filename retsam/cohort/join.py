@@ -10,6 +10,12 @@ from retsam.status import MEANING, Status
 NO_ROW = Status.FAILED
 """Status of a step that has no row for an image: the step did not finish for it."""
 
+OWN = ("eye_source", "included", "exclusion", "flagged", "represents_eye", "manifest_status", "manifest_message")
+"""Columns that the cohort adds; a user's column of such a name makes way."""
+
+STANDARD = ("manifest_row", "participant_id", "eye", "visit", "camera", "site", "age", "sex", "um_per_px", "path")
+"""Columns that only the manifest may give."""
+
 
 def join_images(
     manifest: pd.DataFrame,
@@ -55,8 +61,8 @@ def join_images(
         _check_key(table, name)
     ids = pd.Index(manifest["image_id"])
     measured = _measured(ids, biomarkers, biomarker_names)
-    graded = _graded(ids, quality, without=set(measured.columns))
-    computed = set(measured.columns) | set(graded.columns)
+    graded = _graded(ids, quality, without={*measured.columns, *STANDARD, *OWN})
+    computed = {*measured.columns, *graded.columns, *OWN}
     return pd.concat([_renamed(manifest, computed, wanted), graded, measured], axis=1)
 
 

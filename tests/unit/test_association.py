@@ -204,6 +204,9 @@ def test_few_independent_events_use_one_eye_per_participant() -> None:
     best = extra.sort_values("gradability").drop_duplicates("participant_id", keep="last")
     assert line["n_events"] == best["dr"].sum() and line["mean"] == pytest.approx(best["width"].mean())
     assert one(extra)["method"] == "logit_cluster"
+    same = {"models": {"many": ["age", "sex", "noise"]}, "min_events": 5}
+    assert one(extra, **same)["method"] == "firth_one_row"
+    assert one(extra, **same, events_per_parameter=0)["method"] == "logit_cluster"
 
 
 def test_simulated_truth_is_covered_and_naive_errors_are_too_small() -> None:

@@ -252,11 +252,13 @@ def test_odd_labels_and_columns_that_are_not_there() -> None:
 
 
 def test_names_that_clash() -> None:
-    images = manifest([{}, {}], focus=7.0, width_dd=3.0)
-    quality, biomarkers = quality_of(images), measured_of(images)
+    images = manifest([{}, {}], focus=7.0, width_dd=3.0, included="yes")
+    quality, biomarkers = quality_of(images).assign(eye="OD"), measured_of(images)
     cohort = build_cohort(images, quality, biomarkers)
     assert cohort.images["focus"].tolist() == [1.5, 1.5] and cohort.images["focus__manifest"].tolist() == [7.0, 7.0]
     assert cohort.eyes["width_dd"].tolist() == [1.0, 1.0]
+    assert cohort.images["included__manifest"].tolist() == ["yes", "yes"] and cohort.images["included"].all()
+    assert cohort.images["eye"].isna().all() and cohort.images.columns.is_unique
     with pytest.raises(ValueError, match="rename it in the manifest"):
         build_cohort(images, quality, biomarkers, covariates=["width_dd"])
     with pytest.raises(ValueError, match="cannot be an outcome"):
