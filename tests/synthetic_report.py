@@ -30,7 +30,6 @@ class Entry:
     definition: str
     reference: str
     evidence: str = "at least 50 % of the region in view"
-    higher: str = "more of it"
 
 
 FAMILIES = {

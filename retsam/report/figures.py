@@ -85,6 +85,7 @@ def forest(
     alpha: float = 0.05,
     note: str = "",
     labels: Mapping[str, str] | None = None,
+    limit: float | None = None,
 ) -> Figure:
     """Forest plot of one outcome: all biomarkers, the models one below the other, on a log axis.
 
@@ -105,6 +106,8 @@ def forest(
         Threshold on q.
     labels : mapping, optional
         Biomarker -> name in print.
+    limit : float, optional
+        Half width of the axis in log odds; by default from the intervals, see :func:`axis_limit`.
 
     Returns
     -------
@@ -120,7 +123,7 @@ def forest(
         head, foot = 0.62 if title else 0.3, 0.62 + 0.15 * bool(note)
         figure = style.new_figure(layout.height + head + foot)
         axes = _forest_axes(figure, layout, head, foot)
-        limit = _limit(layout.estimates)
+        limit = axis_limit(table) if limit is None else limit
         _draw_rows(axes, layout, labels or {})
         for estimate in layout.estimates:
             _draw_estimate(axes, estimate, colours[estimate.model], limit, alpha)
@@ -136,13 +139,16 @@ def _model_colours(models: Sequence[str]) -> dict[str, str]:
 
 
 def _arrange(shown: pd.DataFrame, models: Sequence[str]) -> _Layout:
-    last = shown[shown["model"] == models[-1]].set_index("biomarker")["or"]
+    last = dict(zip(shown["biomarker"], shown["or"], strict=True))  # of the most adjusted model that has an estimate
+    for model in models:
+        rows = shown[shown["model"] == model]
+        last |= dict(zip(rows["biomarker"], rows["or"], strict=True))
     estimates, families, names, y = [], [], [], 0.0
     for family in dict.fromkeys(shown["family"]):
         part = shown[shown["family"] == family]
         families.append((y + 0.14, str(family)))
         y += 0.26
-        order = sorted(dict.fromkeys(part["biomarker"]), key=lambda name: (-last.get(name, 0.0), str(name)))
+        order = sorted(dict.fromkeys(part["biomarker"]), key=lambda name: (-last[name], str(name)))
         for biomarker in order:
             rows = part[part["biomarker"] == biomarker].set_index("model")
             present = [m for m in models if m in rows.index]
@@ -158,12 +164,28 @@ def _arrange(shown: pd.DataFrame, models: Sequence[str]) -> _Layout:
     return _Layout(estimates, families, names, y)
 
 
-def _limit(estimates: Sequence[_Estimate]) -> float:
-    """Half width of the axis in log odds: every interval fits but those far longer than most; at least log 1.25."""
-    ends = [abs(math.log(v)) for e in estimates for v in (e.low, e.high) if 0 < v < math.inf]
-    points = [abs(math.log(e.odds)) for e in estimates]
-    most = max(float(np.quantile(ends, 0.8)) if ends else 0.0, float(np.quantile(points, 0.9)))
-    reach = max((v for v in (*ends, *points) if v <= 2 * most), default=most)
+def axis_limit(table: pd.DataFrame) -> float:
+    """Half width of a forest axis in log odds: every interval fits but those far longer than most.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Association rows of one outcome; those that are not drawn do not count.
+
+    Returns
+    -------
+    float
+        Between log 1.25 and :data:`WIDEST`.
+    """
+    shown = table[counted(table)]
+    points = np.abs(np.log(shown["or"].to_numpy(float)))
+    limits = shown[["ci_low", "ci_high"]].to_numpy(float).ravel()
+    ends = np.abs(np.log(limits[np.isfinite(limits) & (limits > 0)]))
+    values = np.concatenate([points, ends])
+    if not len(values):
+        return math.log(1.25)
+    most = max(float(np.quantile(part, share)) for part, share in ((ends, 0.8), (points, 0.9)) if len(part))
+    reach = float(values[values <= 2 * most].max(initial=0.0))
     return min(max(reach * 1.08, math.log(1.25)), WIDEST)
 
 
@@ -300,6 +322,8 @@ def _message(text: str) -> Figure:
 def flow(stages: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Mapping[str, int]] | None = None) -> Figure:
     """Flow diagram in the manner of STROBE: a box a stage, what was removed before it at its side, the outcomes below.
 
+    A stage between the first and the last at which nothing was removed has no box.
+
     Parameters
     ----------
     stages : sequence of mappings
@@ -310,6 +334,9 @@ def flow(stages: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Mapping[str
     with style.styled():
         if not stages:
             return _message("No stage was recorded.")
+        stages = [
+            s for i, s in enumerate(stages) if i in (0, len(stages) - 1) or any((s.get("removed") or {}).values())
+        ]
         boxes = [_stage_lines(stage) for stage in stages]
         sides = [_removed_lines(stage.get("removed") or {}) for stage in stages]
         heights = [0.17 * len(lines) + 0.16 for lines in boxes]
@@ -439,12 +466,32 @@ def gradability(quality: pd.DataFrame, threshold: float) -> Figure:
     return figure
 
 
-def forest_of(inputs: ReportInputs, outcome: str, *, titled: bool = True) -> Figure:
-    """Forest plot of one outcome of a report; under a heading it needs no title of its own."""
+def forest_panels(inputs: ReportInputs, outcome: str) -> dict[str, Figure]:
+    """Forest plot of one outcome of a report in one panel a family, all on the same axis, for pages that break.
+
+    Returns
+    -------
+    dict of str to Figure
+        Family -> panel, without title; empty where there is nothing to draw.
+    """
+    table = inputs.associations[outcome]
+    shown = table[counted(table)]
+    if shown.empty:
+        return {}
+    labels = {name: inputs.biomarker_label(name) for name in inputs.biomarkers}
+    models, limit = inputs.model_names(table), axis_limit(table)
+    return {
+        str(family): forest(part, models, alpha=inputs.alpha, labels=labels, limit=limit)
+        for family, part in ((f, shown[shown["family"] == f]) for f in dict.fromkeys(shown["family"]))
+    }
+
+
+def forest_of(inputs: ReportInputs, outcome: str) -> Figure:
+    """Forest plot of one outcome of a report, all families in one figure."""
     table = inputs.associations[outcome]
     hidden = table.loc[~counted(table), "biomarker"].nunique()
     note = f"{count(hidden, 'biomarker')} not shown in at least one model; see the table." if hidden else ""
-    title = inputs.outcome_label(outcome) if titled else ""
+    title = inputs.outcome_label(outcome)
     labels = {name: inputs.biomarker_label(name) for name in inputs.biomarkers}
     return forest(table, inputs.model_names(table), title=title, alpha=inputs.alpha, note=note, labels=labels)
 
@@ -470,11 +517,14 @@ def write_figures(inputs: ReportInputs, folder: str | Path) -> list[Path]:
     -------
     list of Path
         ``flow``, ``gradability`` and ``forest_OUTCOME``, each .svg then .png. Characters of an outcome other than
-        letters, digits, ``-``, ``_`` and ``.`` become ``_``.
+        letters, digits, ``-``, ``_`` and ``.`` become ``_``, and a name that is taken gets one more.
     """
     figures = {"flow": flow_of(inputs), "gradability": gradability(inputs.gradings, inputs.threshold)}
     for outcome in inputs.associations:
-        figures["forest_" + re.sub(r"[^\w.-]", "_", outcome)] = forest_of(inputs, outcome)
+        name = "forest_" + re.sub(r"[^\w.-]", "_", outcome)
+        while name in figures:
+            name += "_"
+        figures[name] = forest_of(inputs, outcome)
     paths = []
     for name, figure in figures.items():
         for suffix, content in ((".svg", style.svg_text(figure)), (".png", style.png_bytes(figure))):

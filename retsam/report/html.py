@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from retsam.report import figures, prose, style, tables
-from retsam.report.inputs import ReportInputs, model_label
+from retsam.report.inputs import ReportInputs, family_label, model_label
 from retsam.report.tables import DisplayTable
 from retsam.taxonomy import TARGETS
 
@@ -114,12 +114,20 @@ def _table_one(inputs: ReportInputs) -> list[DisplayTable]:
 def _outcome(inputs: ReportInputs, outcome: str, number: int) -> dict[str, Any]:
     table, label = inputs.associations[outcome], inputs.outcome_label(outcome)
     models = ", ".join(model_label(m) for m in inputs.model_names(table))
-    alternative = f"Forest plot of odds ratios for {label}, models {models}; every number is in the table below."
+    forest = {
+        family: _svg(
+            panel,
+            f"forest{number}-{i}",
+            f"Forest plot of odds ratios for {label}: {family_label(family)}; models {models}. "
+            "Every number is in the table.",
+        )
+        for i, (family, panel) in enumerate(figures.forest_panels(inputs, outcome).items(), start=1)
+    }
     return {
         "anchor": f"outcome-{number}",
         "column": outcome,
         "label": label,
-        "forest": _svg(figures.forest_of(inputs, outcome, titled=False), f"forest{number}", alternative),
+        "forest": list(forest.values()),
         "not_estimable": tables.not_estimable(inputs, outcome),
         "table": tables.associations(inputs, outcome),
     }

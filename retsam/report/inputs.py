@@ -42,10 +42,6 @@ class BiomarkerEntry(Protocol):
     def evidence(self) -> str:
         """Minimum-evidence rule: below it there is no value."""
 
-    @property
-    def higher(self) -> str:
-        """What a higher value means."""
-
 
 @dataclass(frozen=True)
 class Thumbnail:

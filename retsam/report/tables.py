@@ -339,15 +339,17 @@ def unusable(inputs: ReportInputs, most: int = 40) -> list[tuple[str, str]]:
 def associations(inputs: ReportInputs, outcome: str) -> DisplayTable:
     """Every row of one outcome's association table, grouped by family; its notes as numbered footnotes."""
     table = inputs.associations[outcome]
+    table = table.assign(shown=estimable(table), counted=counted(table))
     models = inputs.model_names(table)
     remarks = list(dict.fromkeys(str(n) for n in table.get("note", []) if n and pd.notna(n)))
     rows: list[Row] = []
-    for family in dict.fromkeys(table["family"]):
+    for family, part in table.groupby("family", sort=False):
         rows.append(Row((family_label(str(family)),), group=True))
-        part = table[table["family"] == family]
-        for biomarker in dict.fromkeys(part["biomarker"]):
-            of_one = part[part["biomarker"] == biomarker]
-            ordered = [r for m in models for r in of_one[of_one["model"] == m].to_dict("records")]
+        of_one: dict[str, list[dict[Any, Any]]] = {}
+        for r in sorted(part.to_dict("records"), key=lambda r: models.index(r["model"])):
+            of_one.setdefault(str(r["biomarker"]), []).append(r)
+        for biomarker in dict.fromkeys(part["biomarker"].astype(str)):
+            ordered = of_one[biomarker]
             rows += [_association_row(inputs, r, 0 if i else len(ordered), remarks) for i, r in enumerate(ordered)]
     header = _heads(
         "Biomarker", "Model", "n", "Events", "Partici\u00adpants", "Mean (SD)", "OR (95% CI)", "p", "q", "Method",
@@ -356,7 +358,7 @@ def associations(inputs: ReportInputs, outcome: str) -> DisplayTable:
     key = f"associations-{list(inputs.associations).index(outcome) + 1}"
     caption = f"All associations with {inputs.outcome_label(outcome)}."
     notes = (*_association_notes(inputs, table), *(f"[{i}] {text}." for i, text in enumerate(remarks, start=1)))
-    return DisplayTable(key, caption, header, tuple(rows), "lnrrrrrrrnll", notes)
+    return DisplayTable(key, caption, header, tuple(rows), "lnrrrrrrrnnn", notes)
 
 
 def _association_notes(inputs: ReportInputs, table: pd.DataFrame) -> list[str]:
@@ -376,8 +378,7 @@ def _association_notes(inputs: ReportInputs, table: pd.DataFrame) -> list[str]:
 
 
 def _association_row(inputs: ReportInputs, r: Mapping[Any, Any], span: int, remarks: Sequence[str]) -> Row:
-    one = pd.DataFrame([r])
-    shown, counts_too = bool(estimable(one).iloc[0]), bool(counted(one).iloc[0])
+    shown, counts_too = bool(r["shown"]), bool(r["counted"])
     name = str(r["biomarker"])
     label = inputs.biomarker_label(name)
     marks = f" {DAGGER}" * bool(r["definitional"]) + f" {PHANTOM_MARK}" * (shown and not counts_too)
@@ -457,16 +458,16 @@ def dictionary(inputs: ReportInputs) -> DisplayTable | None:
     for name in used_biomarkers(inputs):
         entry = inputs.biomarkers.get(name)
         if entry is None:
-            rows.append(Row((name, DASH, "not in the registry", DASH, DASH, DASH)))
+            rows.append(Row((name, DASH, "not in the registry", DASH, DASH)))
             continue
         if entry.family != previous:
             rows.append(Row((family_label(entry.family),), group=True))
             previous = entry.family
-        words = (entry.label, entry.unit, entry.definition, entry.higher, entry.evidence, entry.reference)
+        words = (entry.label, entry.unit, entry.definition, entry.evidence, entry.reference)
         rows.append(Row(tuple(str(w) or DASH for w in words), code=name if name != entry.label else ""))
-    header = _heads("Biomarker", "Unit", "Definition", "Higher means", "Minimum evidence", "Reference")
+    header = _heads("Biomarker", "Unit", "Definition", "Minimum evidence", "Reference")
     caption = "Biomarkers: unit, definition and source."
-    return DisplayTable("dictionary-table", caption, header, tuple(rows), "llllll") if rows else None
+    return DisplayTable("dictionary-table", caption, header, tuple(rows), "lllll") if rows else None
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

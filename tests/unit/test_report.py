@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from retsam.biomarkers import REGISTRY
 from retsam.io import frames
 from retsam.io.masks import encode
 from retsam.report import figures, overlays, style, tables
@@ -99,7 +100,7 @@ def test_accessible(page: Page) -> None:
     images = [a for t, a in page.tags if t == "img"]
     assert len(images) == 6 and all(a.get("alt") for a in images)
     drawings = [a for t, a in page.tags if t == "svg"]
-    assert len(drawings) == 6 and all(a.get("role") == "img" and a.get("aria-label") for a in drawings)
+    assert len(drawings) == 2 + 4 * 4 and all(a.get("role") == "img" and a.get("aria-label") for a in drawings)
     assert sum(t == "table" for t, _ in page.tags) == sum(t == "caption" for t, _ in page.tags)
     assert all(a.get("scope") for t, a in page.tags if t == "th")
     levels = [int(t[1]) for t, _ in page.tags if re.fullmatch(r"h[1-6]", t)]
@@ -164,7 +165,7 @@ def test_strings_of_the_user_stay_text() -> None:
 
 
 EDGE = {
-    "no estimable association": (dict(estimable=False), "no odds ratio could be estimated"),
+    "no estimable association": (dict(estimable=False), "No association with Diabetic retinopathy could be estimated"),
     "one outcome": ({}, "Diabetic retinopathy with"),
     "no outcome": (dict(outcomes=()), "No outcome was given"),
     "five images": (dict(n=5), "The cohort holds 5 photographs"),
@@ -277,6 +278,19 @@ def test_a_picture_that_is_no_fundus_is_never_gradable(inputs: ReportInputs) -> 
     pd.testing.assert_frame_equal(given_.gradings, inputs.gradings)
 
 
+def test_dictionary_holds_every_entry_of_the_real_registry() -> None:
+    statuses = pd.DataFrame({f"{name}__status": ["ok"] for name in REGISTRY})
+    images = pd.concat(
+        [report_inputs(1, ()).images[["image_id", "quality_status", "gradability", "gradable"]], statuses], axis=1
+    )
+    made = dataclasses.replace(report_inputs(1, ()), images=images, biomarkers=REGISTRY)
+    table = tables.dictionary(made)
+    assert table is not None
+    assert [row.code or row.cells[0] for row in table.rows if not row.group] == list(REGISTRY)
+    assert sum(row.group for row in table.rows) == len({entry.family for entry in REGISTRY.values()})
+    assert all(all(row.cells) for row in table.rows)
+
+
 def test_missingness_counts_every_image_once(inputs: ReportInputs) -> None:
     table = tables.missingness(inputs)
     assert table is not None and len(table.rows) == len(registry())
@@ -347,6 +361,15 @@ def test_forest_orders_by_family_and_effect_and_marks_significance() -> None:
     assert filled == (inside["q"] < 0.05).sum() > 0
 
 
+def test_panels_hold_every_family_on_one_axis(inputs: ReportInputs) -> None:
+    whole = figures.forest_of(inputs, "dr").axes[0]
+    panels = figures.forest_panels(inputs, "dr")
+    assert list(panels) == ["quality", "geometry", "network", "disc_fovea"]
+    assert {panel.axes[0].get_xlim() for panel in panels.values()} == {whole.get_xlim()}
+    names = [t.get_text() for panel in panels.values() for t in panel.axes[0].texts]
+    assert sorted(names) == sorted(t.get_text() for t in whole.texts)
+
+
 def test_a_cut_interval_ends_in_an_arrow() -> None:
     table = association_table("dr", np.random.default_rng(3))
     figure = figures.forest(table, ["crude", "age_sex"])
@@ -381,8 +404,9 @@ def test_names_in_any_script_and_with_dollars_are_drawn() -> None:
 
 def test_flow_names_what_was_removed(inputs: ReportInputs) -> None:
     texts = [t.get_text() for t in figures.flow_of(inputs).axes[0].texts]
-    for stage in inputs.stages:
-        assert stage["label"] in texts
+    for i, stage in enumerate(inputs.stages):
+        drawn = i in (0, len(inputs.stages) - 1) or sum(stage["removed"].values()) > 0
+        assert (stage["label"] in texts) == drawn
         for reason, n in stage["removed"].items():
             assert (f"{n:,}  {reason.replace('_', ' ')}" in texts) == bool(n)
 
