@@ -87,6 +87,12 @@ class AssociationConfig(_Block):
         "and sex among 'covariates', and full: all of 'covariates' if there are more.",
     )
     min_events: int = Field(10, ge=2, description="Fewer cases (or controls) than this and no odds ratio is printed.")
+    events_per_parameter: float = Field(
+        10,
+        ge=0,
+        description="With fewer participants with (or without) the outcome per model term than this, Firth's penalised "
+        "likelihood on one eye per participant replaces the cluster-robust model; 0 keeps it wherever it converges.",
+    )
 
 
 class ReportConfig(_Block):

@@ -17,6 +17,7 @@ with job_log(snakemake.log[0]):
         models=plan.models,
         unit=snakemake.params.unit,
         min_events=snakemake.params.min_events,
+        events_per_parameter=snakemake.params.events_per_parameter,
         evidence=load_engine(snakemake.params.model, device="cpu").targets,
     )
     tables.write_table(table, snakemake.output[0], ASSOCIATION)

@@ -50,7 +50,8 @@ def test_bad_images_get_their_status_and_the_rest_goes_on(finished):
             ].tolist()
             assert not images.loc[row, "included"]
     good = images[(expected == "").to_numpy()]
-    assert (good["status"] == Status.OK).mean() > 0.9
+    assert set(good["status"]) <= {Status.OK, Status.UNGRADABLE}
+    assert (good["status"] == Status.OK).mean() > 0.8
     problems = pd.read_csv(finished.results / "manifest" / "problems.csv")["message"].str.cat(sep="\n")
     for said in ("already the id of row 1", "'third' is not known", "'maybe' is not 0 or 1", "'old' is not a number"):
         assert said in problems

@@ -26,5 +26,6 @@ rule associate:
         model=CONFIG.segmentation.model,
         unit=CONFIG.association.unit,
         min_events=CONFIG.association.min_events,
+        events_per_parameter=CONFIG.association.events_per_parameter,
     script:
         "../../scripts/associate.py"
