@@ -179,9 +179,9 @@ def make_frame(width: int, height: int, field: Field, frame_size: int) -> Frame:
     check_frame_size(frame_size)
     side = int(np.ceil(2 * field.radius)) + 1
     side += (side - width) % 2
-    middle = _nearest(field.x - (width - 1) / 2)  # from the photograph's middle, whole since the parities agree
-    crop_x = middle + (width - side) // 2
-    crop_y = _nearest(field.y - (side - 1) / 2)
+    # From the photograph's middle, which is a whole number as the parities agree; ties to even, alike left and right
+    crop_x = int(np.rint(field.x - (width - 1) / 2)) + (width - side) // 2
+    crop_y = int(np.floor(field.y - (side - 1) / 2 + 0.5))
     return Frame(width, height, frame_size, crop_x, crop_y, side, field.x, field.y, field.radius)
 
 
@@ -189,11 +189,6 @@ def check_frame_size(frame_size: int) -> None:
     """Raise ValueError if ``frame_size`` is no positive multiple of 64."""
     if frame_size <= 0 or frame_size % 64:
         raise ValueError(f"frame_size must be a positive multiple of 64, not {frame_size}")
-
-
-def _nearest(value: float) -> int:
-    """Round, ties to even: the same for a value and its negative."""
-    return int(np.rint(value))
 
 
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -183,8 +183,12 @@ def _pixels(picture: Image.Image, stream: IO[bytes], name: str) -> NDArray[np.ui
         grey = np.asarray(picture).clip(0, 65535).astype(np.uint16)
         grey = 65535 - grey if inverted else grey
         return _as_rgb(_scaled(grey, 65535 if picture.format == "PPM" else _white(grey)))
-    colour = _sixteen_bit(picture, stream, orientation) if deep else None
-    return colour if colour is not None else np.asarray(_on_black(picture))
+    if not deep:
+        return np.asarray(_on_black(picture))
+    colour = _sixteen_bit(picture, stream, orientation)
+    if colour is None:
+        raise _unreadable(name, "has 16-bit colour in a layout that is not read", "save it with 8 bits")
+    return colour
 
 
 def _has_deep_colour(picture: Image.Image, stream: IO[bytes]) -> bool:
@@ -208,7 +212,7 @@ def _sixteen_bit(upright: Image.Image, stream: IO[bytes], orientation: int) -> N
     """Decode 16-bit colour with OpenCV and scale it to 8 bits; None if OpenCV does not agree with Pillow.
 
     Whether OpenCV applies the orientation depends on its version and the format, so the arrangement is kept whose upper
-    bytes are Pillow's picture.
+    bytes are Pillow's picture. Both misread some layouts (planar TIFF), but not alike.
     """
     decoded = cv2.imdecode(np.frombuffer(_content(upright, stream), np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
