@@ -213,15 +213,16 @@ def _draw_rows(axes: Axes, layout: _Layout, labels: Mapping[str, str]) -> None:
             band.set(clip_on=False, zorder=0)
             axes.add_patch(band)
         label = labels.get(name, name) + " †" * flag
-        lines = textwrap.wrap(label, 34, max_lines=2 if bottom - top > 0.3 else 1, placeholder=" …")
+        lines = textwrap.wrap(label, 34, max_lines=2, placeholder=" …")
+        size = 7.3 if len(lines) == 1 or bottom - top > 0.3 else 6.4
         axes.text(
             _x(LEFT + 0.1),
             (top + bottom) / 2,
             "\n".join(lines),
             transform=across,
             va="center",
-            size=7.3,
-            linespacing=1.15,
+            size=size,
+            linespacing=1.1,
         )
 
 

@@ -289,10 +289,17 @@ def _tableone(data: pd.DataFrame, categorical: list[str], groups: pd.Series | No
         made = TableOne(
             table.reset_index(drop=True), columns=list(data.columns), categorical=categorical, pval=False, overall=True,
             groupby=None if groups is None else column, smd=groups is not None, missing=True, include_null=False,
+            decimals={c: _decimals(data[c]) for c in data if c not in categorical},
         ).tableone  # fmt: skip
     names = [c[-1] if isinstance(c, tuple) else c for c in made.columns]
     made.columns = pd.Index(["SMD" if str(n).startswith("SMD") else n for n in names])
     return made
+
+
+def _decimals(values: pd.Series) -> int:
+    """Decimals of a mean: one where the spread is above 1, up to three below."""
+    spread = float(values.std()) if len(values) > 1 else 1.0
+    return 1 if not 0 < spread < 1 else 2 if spread >= 0.1 else 3
 
 
 def _cell(table: pd.DataFrame | None, key: tuple[str, str], column: str) -> str:
