@@ -24,6 +24,7 @@ THUMBNAIL = 512
 RAYS = 360
 DARK = 40  # a corner brighter than this is no black border
 EVEN = 8  # levels within which the four corners of a white or grey border agree
+GREY = 12  # levels within which the channels of a border agree; those of a retina are 20 and more apart
 DRAWS = 300
 STEPS = (5, 8, 12, 18, 27, 40)  # thresholds above the border's level
 TOLERANCE = 0.006  # how far an edge point may lie from the circle, in radii
@@ -201,19 +202,23 @@ def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _signal(thumbnail: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """Distance from the border's colour, greatest of the three channels; None for a picture without a border.
 
-    The corners tell: the darkest is black where there is a black border; a border of another colour is the same in all
-    four. One colour all over counts as a border without a picture. A light margin around a black border is blanked.
+    The corners tell. A border is grey, as no retina is: black where a corner is dark, else of one level in all four
+    corners. A picture of one colour counts as a border without anything in it; a light margin around a black border is
+    blanked.
     """
     corners = _corners(thumbnail)
     brightest = thumbnail.max(axis=2)
-    black = min(int(np.median(c.max(axis=1))) for c in corners)
-    if black < DARK:
-        return np.maximum(brightest, black) - np.uint8(black)
-    colours = np.array([np.median(c, axis=0) for c in corners])
-    colour = np.median(colours, axis=0)
-    if np.abs(colours - colour).max() > EVEN or max(float(c.std(axis=0).max()) for c in corners) > EVEN / 2:
+    colours = np.array([np.median(corner, axis=0) for corner in corners])
+    level = np.where(np.ptp(colours, axis=1) <= GREY, colours.max(axis=1), np.inf)
+    if level.min() < DARK:
+        return np.maximum(brightest, np.uint8(level.min())) - np.uint8(level.min())
+    if float(thumbnail.std(axis=(0, 1)).max()) < EVEN / 2:
+        return np.zeros_like(brightest)
+    even = max(float(corner.std(axis=0).max()) for corner in corners) < EVEN / 2
+    if not even or not np.isfinite(level).all() or np.ptp(level) > EVEN:
         return None
-    signal = np.abs(thumbnail.astype(np.int16) - colour.astype(np.int16)).max(axis=2).astype(np.uint8)
+    border = np.median(colours, axis=0).astype(np.int16)
+    signal = np.abs(thumbnail.astype(np.int16) - border).max(axis=2).astype(np.uint8)
     return _within_light_margin(signal, brightest)
 
 

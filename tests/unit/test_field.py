@@ -123,6 +123,13 @@ def test_full_frame_with_a_black_margin_is_the_same_field():
     assert iou(field.mask, np.pad(np.ones((480, 640), bool), ((60, 60), (80, 80)))) >= 0.97
 
 
+def test_crop_of_evenly_lit_retina_is_no_field_on_an_orange_border():
+    picture = np.full((300, 300, 3), (150, 60, 30), np.uint8)
+    cv2.circle(picture, (150, 150), 80, (230, 180, 90), -1)  # a disc is not the field
+    field = find_field(picture)
+    assert field.mask.all()
+
+
 def test_squashed_photograph_is_an_ellipse():
     """As ODIR: circles cut at top and bottom, then squared by their publisher."""
     squared = cv2.resize(fundus(800, 600, 399.5, 299.5, 395), (512, 512), interpolation=cv2.INTER_AREA)
@@ -138,13 +145,12 @@ def test_white_margin_around_a_black_border():
     assert_circle(field, 289.5, 249.5, 160)
 
 
-@pytest.mark.parametrize("level", [0, 3, 60, 255])
-def test_nothing_to_see(level):
+@pytest.mark.parametrize("colour", [(0, 0, 0), (3, 3, 3), (60, 60, 60), (255, 255, 255), (170, 90, 40), (30, 10, 5)])
+def test_nothing_to_see(colour):
     rng = np.random.default_rng(0)
-    for picture in (
-        np.full((240, 320, 3), level, np.uint8),
-        (np.full((240, 320, 3), float(level)) + rng.normal(0, 1.5, (240, 320, 3))).clip(0, 255).astype(np.uint8),
-    ):
+    even = np.full((240, 320, 3), colour, float)
+    for noise in (0, 1.5):
+        picture = (even + rng.normal(0, noise, even.shape)).clip(0, 255).astype(np.uint8)
         with pytest.raises(ImageError) as caught:
             find_field(picture)
         assert caught.value.status is Status.NO_FUNDUS
