@@ -225,6 +225,7 @@ def table_one(inputs: ReportInputs, outcomes: Sequence[str]) -> DisplayTable | N
         "size of the cohort, and above 0.1 it is often read as a difference. Participants whose outcome is unknown "
         "count under All only. "
         "P values are left out on purpose: these columns describe the cohort, they do not test it.",
+        *(["A participant with several visits counts once a visit."] if _has_visits(inputs.participants) else []),
         *([f"Not shown: {'; '.join(skipped)}."] if skipped else []),
     ]
     first = outcomes == list(inputs.associations)[: len(outcomes)]
@@ -237,6 +238,10 @@ def table_one(inputs: ReportInputs, outcomes: Sequence[str]) -> DisplayTable | N
         "l" + "r" * (2 + 3 * len(outcomes)),
         tuple(notes) if first else (),
     )
+
+
+def _has_visits(participants: pd.DataFrame) -> bool:
+    return "participant_id" in participants and bool(participants["participant_id"].duplicated().any())
 
 
 def _characteristics(inputs: ReportInputs) -> tuple[pd.DataFrame, list[str], list[str]]:

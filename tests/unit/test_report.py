@@ -215,6 +215,14 @@ def test_table_one_counts_and_differences_are_right() -> None:
     assert rows["female"][2] == f"{people['sex'].isna().sum()}"
 
 
+def test_visits_are_mentioned_where_there_are_any(inputs: ReportInputs) -> None:
+    said = "A participant with several visits counts once a visit."
+    for repeated in (False, True):
+        people = pd.concat([inputs.participants] * (1 + repeated), ignore_index=True)
+        table = tables.table_one(dataclasses.replace(inputs, participants=people), ["dr"])
+        assert table is not None and (said in table.notes) == repeated
+
+
 def test_summary_counts_what_the_tables_hold(inputs: ReportInputs) -> None:
     text = " ".join(summary(inputs))
     assert f"holds {len(inputs.images):,} photographs" in text
