@@ -42,7 +42,9 @@ _CATALOGUE = "conventional image statistic, computed inside the field of view"
 _RIDGE = "Hessian line filter: Frangi 1998, MICCAI, doi:10.1007/BFb0056195"
 
 FEATURES: Final[dict[str, Feature]] = {
-    "fov_fraction": Feature("ratio", "visible part of the field-of-view circle: its pixels over pi r^2", _CATALOGUE),
+    "fov_fraction": Feature(
+        "ratio", "visible part of the field-of-view circle: its pixels over pi r^2, r half the frame side", _CATALOGUE
+    ),
     "brightness": Feature("grey levels 0-255", "mean luminance (ITU-R BT.601)", _CATALOGUE),
     "saturated_fraction": Feature("ratio", "pixels with luminance >= 250", _CATALOGUE),
     "dark_fraction": Feature("ratio", "pixels with luminance <= 5", _CATALOGUE),
@@ -73,7 +75,7 @@ FEATURES: Final[dict[str, Feature]] = {
     ),
     "vessel_visibility": Feature(
         "ratio",
-        "part of the field of view within 0.06 frame sides of a vessel-like line; falls where anything hides it",
+        "part of the field-of-view circle within 0.06 frame sides of a vessel-like line; falls where anything hides it",
         _RIDGE,
     ),
     "vessel_line_density": Feature("ratio", "part of the field of view covered by vessel-like lines", _RIDGE),
@@ -107,6 +109,7 @@ _DEPTH_OF_RESPONSE = (
     0.385  # largest scale-normalised response to a Gaussian valley of depth 1: at sigma = sqrt(2) widths
 )
 _NOISE_RESPONSE = 0.63  # standard deviation of that response to white noise of standard deviation 1, times sigma
+_CIRCLE = np.pi * (SIDE / 2) ** 2  # pixels of a field of view of which nothing is cut off
 _EDGE = 10  # px from the border of the field of view that are left out
 
 
@@ -133,12 +136,12 @@ def measure(image: Image, fov: Mask) -> dict[str, float]:
         inner = fov
     relative = _relative(green, fov, depth > 2)
     values = {
-        "fov_fraction": min(float(fov.sum() / (np.pi * (SIDE / 2) ** 2)), 1.0),
+        "fov_fraction": min(float(np.count_nonzero(fov) / _CIRCLE), 1.0),
         **_exposure(luminance, fov, inner),
         "contrast": _rms(relative[inner]),
         "noise": _noise(relative, inner),
         "sharpness": 0.0,
-        **_vessels(relative, inner),
+        **_vessels(relative, fov, inner),
         "coarse_gradient": _coarse_gradient(luminance, fov, depth),
         "bright_spot": _bright_spot(green, fov, depth),
         **_colour(red[inner], green[inner], blue[inner]),
@@ -156,17 +159,17 @@ def _to_side(image: Image, fov: Mask) -> tuple[Image, Mask]:
     share = cv2.resize(
         fov.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
-    return cv2.resize(image, (SIDE, SIDE), interpolation=how), share >= 0.5
+    return cv2.resize(image, (SIDE, SIDE), interpolation=how).astype(np.uint8, copy=False), share >= 0.5
 
 
 def _depth(fov: Mask) -> Plane:
     """Distance in pixels of each pixel from the outside of the field of view; the frame's border counts as outside."""
     padded = np.pad(fov.astype(np.uint8), 1)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
 
 
 def _blur(plane: Plane, sigma: float) -> Plane:
-    return cv2.GaussianBlur(plane, (0, 0), sigma)
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
 
 
 def _masked_mean(plane: Plane, mask: Mask, sigma: float, shrink: int = 4) -> Plane:
@@ -174,9 +177,10 @@ def _masked_mean(plane: Plane, mask: Mask, sigma: float, shrink: int = 4) -> Pla
     n = SIDE // shrink
     weight = cv2.resize(mask.astype(np.float32), (n, n), interpolation=cv2.INTER_AREA)
     total = cv2.resize(plane * mask, (n, n), interpolation=cv2.INTER_AREA)
-    options = {"sigmaX": sigma / shrink, "borderType": cv2.BORDER_CONSTANT}
-    mean = cv2.GaussianBlur(total, (0, 0), **options) / np.maximum(cv2.GaussianBlur(weight, (0, 0), **options), 1e-3)
-    return cv2.resize(mean, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    total = cv2.GaussianBlur(total, (0, 0), sigma / shrink, borderType=cv2.BORDER_CONSTANT)
+    weight = cv2.GaussianBlur(weight, (0, 0), sigma / shrink, borderType=cv2.BORDER_CONSTANT)
+    mean = cv2.resize(total / np.maximum(weight, 1e-3), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(mean, np.float32)
 
 
 def _relative(green: Plane, fov: Mask, inside: Mask) -> Plane:
@@ -237,7 +241,7 @@ def _lines(relative: Plane, noise: float) -> tuple[list[Plane], Plane, Plane]:
 
     The response that white noise would give by itself is subtracted, so noise hides lines instead of making them.
     """
-    depths = []
+    depths: list[Plane] = []
     best, cosine, sine = (np.zeros_like(relative) for _ in range(3))
     for scale in _LINE_SCALES:
         smooth = _blur(relative, scale)
@@ -253,18 +257,18 @@ def _lines(relative: Plane, noise: float) -> tuple[list[Plane], Plane, Plane]:
         spread = np.maximum(spread, 1e-9)
         cosine = np.where(deeper, (xx - yy) / spread, cosine)
         sine = np.where(deeper, 2 * xy / spread, sine)
-        depths.append(depth)
+        depths.append(np.asarray(depth, np.float32))
     agreement = np.hypot(_blur(best * cosine, 5), _blur(best * sine, 5)) / (_blur(best, 5) + 0.002)
-    return depths, best, agreement
+    return depths, best, agreement.astype(np.float32, copy=False)
 
 
-def _vessels(relative: Plane, inner: Mask) -> dict[str, float]:
+def _vessels(relative: Plane, fov: Mask, inner: Mask) -> dict[str, float]:
     """Find long, coherent dark lines and describe them (eyelashes and text pass too: see ``coarse_gradient``)."""
     depths, best, agreement = _lines(relative, _noise(relative, inner))
     candidate = inner & (best > 0.03) & (agreement > 0.55)
     count, label, stats, _ = cv2.connectedComponentsWithStats(candidate.astype(np.uint8), connectivity=8)
     deepest = np.zeros(count, np.float32)
-    np.maximum.at(deepest, label[candidate], best[candidate])
+    np.maximum.at(deepest, label[candidate].astype(np.intp), best[candidate])
     length = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
     keep = (length >= 0.08 * SIDE) & (deepest > 0.06)
     keep[0] = False
@@ -277,7 +281,7 @@ def _vessels(relative: Plane, inner: Mask) -> dict[str, float]:
     near = cv2.distanceTransform((~line).astype(np.uint8), cv2.DIST_L2, 3) < 0.06 * SIDE
     values = (
         float(depths[0][line].mean()) / max(float(depths[-1][line].mean()), 1e-3),
-        float(near[inner].mean()),
+        min(float(np.count_nonzero(near & fov) / _CIRCLE), 1.0),
         float(line.sum() / inner.sum()),
         contrast,
         contrast / (between + 0.005),

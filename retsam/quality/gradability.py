@@ -2,8 +2,8 @@
 
 gradability = P(the picture shows a fundus) x P(the fundus can be graded | it is one).
 
-Both parts read a handful of features, each clipped to a range and scaled to 0-1 over it, so that an unusual camera cannot
-make one feature decide alone; each coefficient keeps the sign that physics gives it. How the coefficients came
+Both parts read a handful of features, each clipped to a range and scaled to 0-1 over it, so that an unusual camera
+cannot make one feature decide alone; each coefficient keeps the sign that physics gives it. How the coefficients came
 about is recorded in the JSON file itself (``provenance``) and in benchmarks/fit_gradability.py.
 """
 
@@ -17,8 +17,8 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NO_FUNDUS: Final = 0.05
-"""Below this probability of showing a fundus a picture is called ``no_fundus``: low, because a false alarm loses data."""
+NO_FUNDUS: Final = 0.1
+"""Below this probability of a fundus a picture is called ``no_fundus``: low, because a false alarm loses data."""
 
 
 @dataclass(frozen=True)
