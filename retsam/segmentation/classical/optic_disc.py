@@ -36,8 +36,11 @@ CONVERGENCE_WEIGHT = 0.6
 TRUNK = 0.2
 """Only vessels that span this much (frame sides) vote: the texture of exudates is made of short pieces."""
 
-SCORE_VISIBLE, SCORE_SCALE = 2.5, 0.5
-"""Confidence is a logistic function of the score: 0.5 at the first, which 99 % of the true discs exceed."""
+RIM = 0.04
+"""The disc's centre is at least this far (frame sides) from the rim, where flare looks like one."""
+
+EVIDENCE_VISIBLE, EVIDENCE_SCALE = 1.75, 0.3
+"""Confidence is a logistic function of the evidence: 0.5 at the first, which over 99 % of the true discs exceed."""
 
 
 @dataclass(frozen=True)
@@ -81,31 +84,26 @@ def find_disc(image: NDArray[np.uint8], fov: NDArray[np.bool_], response: NDArra
     Disc or None
         None if the confidence is below 0.5: no place has both a bright spot of the right size and vessels running to it.
     """
-    score = disc_score(image, fov, response)
-    peak = float(score.max())
-    confidence = float(1 / (1 + np.exp((SCORE_VISIBLE - peak) / SCORE_SCALE))) if np.isfinite(peak) else 0.0
-    if confidence < 0.5:
-        return None
-    rows, cols = np.nonzero(score >= peak)  # the mean of equal maxima: no direction is preferred
-    x, y = (cols.mean() + 0.5) / LOCATE_SIZE, (rows.mean() + 0.5) / LOCATE_SIZE
-    return _outline(image, fov, x, y, confidence)
-
-
-def disc_score(image: NDArray[np.uint8], fov: NDArray[np.bool_], response: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much each place looks like the centre of a disc.
-
-    Returns
-    -------
-    (LOCATE_SIZE, LOCATE_SIZE) float32
-        Minus infinity outside the field of view.
-    """
     small, inside = shrink_frame(image, fov, LOCATE_SIZE)
     if not inside.any():
-        return np.full(inside.shape, -np.inf, np.float32)
-    score = CONVERGENCE_WEIGHT * convergence(response)
-    for channel in (0, 1):
-        score += spot_contrast(corrected_level(small[..., channel], inside))
-    return np.where(inside, score, -np.inf).astype(np.float32)
+        return None
+    spots = [spot_contrast(corrected_level(small[..., channel], inside)) for channel in (0, 1)]
+    vessels = CONVERGENCE_WEIGHT * convergence(response)
+    reach = 2 * round(RIM * LOCATE_SIZE) + 1
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    candidates = cv2.erode(inside.astype(np.uint8), brush, borderValue=0).astype(bool)
+    if not candidates.any():
+        return None
+    score = np.where(candidates, sum(spots) + vessels, -np.inf)
+    rows, cols = np.nonzero(score >= score.max())  # the mean of equal maxima: no direction is preferred
+    # How far the spot stands out from the other spots of the image, whatever the shading left over
+    ranked = [spot[rows, cols].mean() / max(robust_spread(spot, inside), 0.1) for spot in spots]
+    evidence = 0.24 * sum(ranked) + vessels[rows, cols].mean()
+    confidence = float(1 / (1 + np.exp((EVIDENCE_VISIBLE - evidence) / EVIDENCE_SCALE)))
+    if confidence < 0.5:
+        return None
+    x, y = (cols.mean() + 0.5) / LOCATE_SIZE, (rows.mean() + 0.5) / LOCATE_SIZE
+    return _outline(image, fov, x, y, confidence)
 
 
 def spot_contrast(level: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,26 +16,23 @@ from retsam.segmentation.classical.illumination import relative_contrast, shrink
 WORK_SIZE = 576
 """Side at which ridges are sought, pixels."""
 
-SIGMAS = (0.0019, 0.0026, 0.0037, 0.0053)
-"""Ridge scales (standard deviations), in frame sides: 1.1 to 3.1 pixels at the working size."""
+SIGMAS = (0.0016, 0.0022, 0.0031, 0.0044, 0.0062)
+"""Ridge scales (standard deviations), in frame sides: 0.9 to 3.6 pixels at the working size."""
 
-BACKGROUND = 1 / 64
+BACKGROUND = 1 / 50
 """Scale of the background's local mean, in frame sides."""
 
-CEILING = 1.5
+CEILING = 2.0
 """Bright structures are cut at so many robust standard deviations."""
 
 NOISE_FLOOR = 0.003
 """Smallest unit of the response (relative contrast): below it an image is flat, not noisy."""
 
-HIGH, LOW = 7.0, 4.0
+HIGH, LOW = 6.0, 3.5
 """Hysteresis thresholds in units of the response's median."""
 
-MIN_EXTENT = 0.035
+MIN_EXTENT = 0.05
 """Components that span less than this (diagonal of the bounding box, in frame sides) are noise or lesions."""
-
-STEEPNESS = 2.0
-"""Of the squash from response to probability, which is 0.5 at `LOW`."""
 
 
 def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -80,7 +77,7 @@ def segment_vessels(
     Returns
     -------
     probability : (S, S) float32
-        0-1, monotone in the response, 0 outside the field of view.
+        0-1, monotone in the response, 0.5 at `LOW`, 0 outside the field of view.
     mask : (S, S) bool
         Probability over 0.5, connected to a strong response, long enough.
     """
@@ -89,8 +86,8 @@ def segment_vessels(
     near = cv2.dilate(keep.astype(np.uint8), np.ones((3, 3), np.uint8))
     full = cv2.resize(response, (size, size), interpolation=cv2.INTER_LINEAR)
     near_full = cv2.resize(near.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR) >= 0.5
-    power = np.square(full / np.float32(LOW)) if STEEPNESS == 2 else (full / np.float32(LOW)) ** STEEPNESS
-    probability = np.where(fov, power / (1 + power), np.float32(0)).astype(np.float32)
+    odds = np.square(full / np.float32(LOW))
+    probability = np.where(fov, odds / (1 + odds), np.float32(0)).astype(np.float32)
     return probability, (full > LOW) & near_full & fov
 
 
