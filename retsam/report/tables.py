@@ -107,11 +107,16 @@ def q_value(value: float) -> str:
     return "<0.001" if value < 0.0005 else f"{value:.3f}"
 
 
-def number(value: float) -> str:
-    """Measured value with four significant digits, no exponent between 0.0001 and 100,000."""
-    if math.isnan(value):
+def mean_sd(mean: float, sd: float) -> str:
+    """Mean and standard deviation to two significant digits of the latter: ``1.432 (0.071)``, ``12,300 (460)``."""
+    if math.isnan(mean):
         return DASH
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.4g}"
+    if math.isnan(sd) or sd <= 0:
+        return f"{mean:.4g} ({DASH if math.isnan(sd) else 0})"
+    decimals = 1 - math.floor(math.log10(sd))
+    if decimals > 7:
+        return f"{mean:.3g} ({sd:.1e})"
+    return f"{round(mean, decimals):,.{max(decimals, 0)}f} ({round(sd, decimals):,.{max(decimals, 0)}f})"
 
 
 def reason_label(reason: str) -> str:
@@ -394,7 +399,7 @@ def _association_row(inputs: ReportInputs, r: Mapping[Any, Any], span: int, rema
     name = str(r["biomarker"])
     label = inputs.biomarker_label(name)
     marks = f" {DAGGER}" * bool(r["definitional"]) + f" {PHANTOM_MARK}" * (shown and not counts_too)
-    spread = f"{number(float(r['mean']))} ({number(float(r['sd']))})" if pd.notna(r["mean"]) else DASH
+    spread = mean_sd(float(r["mean"]), float(r["sd"]))
     odds = interval(float(r["or"]), float(r["ci_low"]), float(r["ci_high"])) if shown else DASH
     counts = [f"{int(r[c]):,}" if pd.notna(r[c]) else DASH for c in ("n", "n_events", "n_participants")]
     method = METHOD_LABELS.get(str(r["method"]), str(r["method"])) if pd.notna(r["method"]) and r["method"] else DASH

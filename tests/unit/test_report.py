@@ -329,6 +329,17 @@ def test_ratios_are_short_and_never_rounded_to_nothing(value: float) -> None:
         assert float(text) == pytest.approx(value, rel=0.005, abs=0.005)
 
 
+@pytest.mark.parametrize(
+    "mean, sd, printed",
+    [
+        (1.4321, 0.0712, "1.432 (0.071)"), (12345.6, 456.7, "12,350 (460)"), (-12.34, 5.67, "-12.3 (5.7)"),
+        (0.03677, 0.005821, "0.0368 (0.0058)"), (3.0, 0.0, "3 (0)"), (3.0, np.nan, "3 (–)"), (np.nan, np.nan, "–"),
+    ],
+)  # fmt: skip
+def test_a_mean_is_as_precise_as_its_spread(mean: float, sd: float, printed: str) -> None:
+    assert tables.mean_sd(mean, sd) == printed
+
+
 @settings(deadline=None, derandomize=True)
 @given(st.floats(0, 1))
 def test_small_p_values_are_never_printed_as_zero(p: float) -> None:
