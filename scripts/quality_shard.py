@@ -10,7 +10,7 @@ with job_log(snakemake.log[0]):
     shard = tables.read_table(snakemake.input.shard)
     quality = quality_table(
         shard,
-        Path(snakemake.params.root),
+        Path(snakemake.config["photographs"]),
         threshold=snakemake.params.threshold,
         workers=snakemake.threads,
         progress=progress_lines(len(shard), "quality"),

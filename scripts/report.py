@@ -24,7 +24,7 @@ def samples(images: pd.DataFrame, results: Path) -> list:
         return []
     masks = tables.read_tables([results / "masks" / name for name in shards])
     manifest = tables.read_tables([results / "manifest" / "shards" / name for name in shards])
-    return render_samples(masks, manifest, Path(snakemake.params.root), chosen)
+    return render_samples(masks, manifest, Path(snakemake.config["photographs"]), chosen)
 
 
 with job_log(snakemake.log[0]):

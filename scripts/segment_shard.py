@@ -12,7 +12,7 @@ with job_log(snakemake.log[0]):
     print(f"segment: model {engine.name} on {engine.device}")
     masks = segment_table(
         shard,
-        Path(snakemake.params.root),
+        Path(snakemake.config["photographs"]),
         engine,
         frame_size=snakemake.params.frame_size,
         targets=snakemake.params.targets,

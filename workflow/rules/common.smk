@@ -49,7 +49,9 @@ def manifest_path():
 
 
 MANIFEST = manifest_path()
-MANIFEST_FOLDER = str(Path(MANIFEST).parent)
+# Where the photographs are is no property of a result: scripts take it from here and not from params, so that a moved
+# study computes nothing again.
+config["photographs"] = str(Path(MANIFEST).parent)
 
 
 def get_plan():

@@ -21,7 +21,6 @@ rule quality_shard:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        root=MANIFEST_FOLDER,
         threshold=CONFIG.quality.threshold,
     script:
         "../../scripts/quality_shard.py"

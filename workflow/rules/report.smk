@@ -60,7 +60,6 @@ rule report:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        root=MANIFEST_FOLDER,
         shard_size=CONFIG.shard_size,
         samples=CONFIG.report.samples,
         title=CONFIG.report.title,

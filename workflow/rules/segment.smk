@@ -21,7 +21,6 @@ rule segment_shard:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        root=MANIFEST_FOLDER,
         model=CONFIG.segmentation.model,
         targets=CONFIG.segmentation.targets,
         frame_size=CONFIG.frame_size,
