@@ -2,11 +2,12 @@
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
-from retsam.io.masks import decode, encode
+from retsam.io.masks import decode, encode, run_lengths
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
@@ -34,3 +35,29 @@ def test_a_frame_of_vessels_is_small():
     mask = np.zeros((1024, 1024), bool)
     mask[::40] = True
     assert len(encode(mask)) < mask.size / 8
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.integers(1, 40).flatmap(lambda n: arrays(bool, (n, n))))
+def test_runs_are_those_of_the_columns(mask):
+    flat = mask.T.ravel()
+    changes = np.flatnonzero(np.diff(flat.astype(int)))
+    wanted = np.diff(np.concatenate([[0], changes + 1, [flat.size]]))
+    wanted = wanted if not flat[0] else np.concatenate([[0], wanted])
+    np.testing.assert_array_equal(run_lengths(encode(mask)), wanted)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.text(max_size=12))
+def test_any_text_is_a_mask_or_refused(text):
+    try:
+        assert encode(decode(text, 16)) is not None
+    except ValueError as error:
+        assert "segment this image again" in str(error)
+
+
+def test_a_shortened_or_wrong_sized_mask_is_refused():
+    rle = encode(np.random.default_rng(0).random((32, 32)) > 0.5)
+    for broken, size in ((rle[:-3], 32), ("", 32), ("0", 32), (rle, 16), (rle, 64)):
+        with pytest.raises(ValueError, match="segment this image again"):
+            decode(broken, size)
