@@ -1,8 +1,8 @@
 """What a segmentation engine is, and how one is found by name.
 
-An engine is loaded once per shard and predicts batches of canonical frames. It declares which targets it provides and how
-well each has been validated; what it does not declare is ``not_segmented`` for everything downstream. The ``classical``
-engine needs no weights and no torch; a trained network fits the same interface.
+An engine is loaded once per shard and predicts batches of canonical frames. It declares which targets it provides and
+how well each has been validated; what it does not declare is ``not_segmented`` for everything downstream. The
+``classical`` engine needs no weights and no torch; a trained network fits the same interface.
 """
 
 from collections.abc import Callable, Mapping

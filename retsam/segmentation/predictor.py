@@ -61,8 +61,8 @@ def segment_table(
     Returns
     -------
     DataFrame
-        Columns of ``tables.MASKS``. For each photograph, in the shard's order: a row ``fov``, then one row per target in
-        the order of ``taxonomy.TARGETS`` with status ok or not_visible. A photograph that cannot be used has one row
+        Columns of ``tables.MASKS``. For each photograph, in the shard's order: a row ``fov``, then one row per target
+        in the order of ``taxonomy.TARGETS`` with status ok or not_visible. A photograph that cannot be used has one row
         ``fov`` with its reason; so has one on which the engine fails (status failed, reason in the log).
 
     Raises

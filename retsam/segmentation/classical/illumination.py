@@ -36,6 +36,17 @@ def shrink_frame(
     return np.clip(small, 0, 255), cover > 0.99
 
 
+def blur(values: NDArray[np.floating], sigma: float) -> NDArray[np.float32]:
+    """Gaussian mean; `sigma` in pixels."""
+    return np.asarray(cv2.GaussianBlur(np.asarray(values, np.float32), (0, 0), sigma), np.float32)
+
+
+def resize(values: NDArray[np.floating], size: int) -> NDArray[np.float32]:
+    """Resize a square map, averaging when shrinking and linearly when enlarging."""
+    interpolation = cv2.INTER_AREA if size < values.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, (size, size), interpolation=interpolation), np.float32)
+
+
 def extend_outwards(values: NDArray[np.float32], inside: NDArray[np.bool_], reach: float) -> NDArray[np.float32]:
     """Continue an image beyond the field of view by its own local mean, so that filters see no step at the rim.
 
@@ -52,10 +63,17 @@ def extend_outwards(values: NDArray[np.float32], inside: NDArray[np.bool_], reac
     mean = np.float32(values[inside].mean(dtype=np.float64))
     local = np.full_like(values, mean)
     for sigma in (4 * reach, reach):  # the finer mean wins where it has something to go by
-        cover = cv2.GaussianBlur(weight, (0, 0), sigma)
-        sums = cv2.GaussianBlur(known, (0, 0), sigma)
+        cover = blur(weight, sigma)
+        sums = blur(known, sigma)
         local = (sums + 0.02 * local) / (cover + 0.02)
     return np.where(inside, values, local).astype(np.float32)
+
+
+def away_from_rim(inside: NDArray[np.bool_], margin: float) -> NDArray[np.bool_]:
+    """The part of the field of view that is at least `margin` (in units of the side) from its rim."""
+    across = 2 * round(margin * inside.shape[0]) + 1
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
+    return cv2.erode(inside.astype(np.uint8), brush, borderType=cv2.BORDER_CONSTANT, borderValue=0).astype(bool)
 
 
 def relative_contrast(
@@ -80,17 +98,28 @@ def relative_contrast(
         About 0 outside the field of view.
     """
     extended = extend_outwards(values, inside, sigma)
-    background = cv2.GaussianBlur(extended, (0, 0), sigma)
+    background = blur(extended, sigma)
     contrast = (extended - background) / np.maximum(background, DARK)
     if np.isfinite(ceiling):
         spread = robust_spread(contrast, inside)
         cut = background * (1 + np.clip(contrast, -3 * spread, ceiling * spread))
-        background = cv2.GaussianBlur(cut, (0, 0), sigma)
+        background = blur(cut, sigma)
         contrast = (extended - background) / np.maximum(background, DARK)
         contrast = np.minimum(contrast, np.float32(ceiling * robust_spread(contrast, inside)))
     return contrast.astype(np.float32)
 
 
-def robust_spread(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
+def centre_of_maximum(score: NDArray[np.floating]) -> tuple[float, float]:
+    """x, y in units of N where a (N, N) map is highest: the mean of equal maxima, which prefers no direction."""
+    rows, cols = np.nonzero(score >= score.max())
+    return (float(cols.mean()) + 0.5) / score.shape[1], (float(rows.mean()) + 0.5) / score.shape[0]
+
+
+def logistic(value: float, middle: float, scale: float) -> float:
+    """Confidence 0-1 of a score: 0.5 at `middle`."""
+    return float(1 / (1 + np.exp(np.clip((middle - value) / scale, -50, 50))))
+
+
+def robust_spread(values: NDArray[np.floating], inside: NDArray[np.bool_]) -> float:
     """Median absolute deviation from zero inside, scaled to a standard deviation (Gaussian)."""
     return 1.4826 * float(np.median(np.abs(values[inside])))

@@ -2,7 +2,8 @@
 
 Brightness alone mistakes exudates, reflexes and scars for the disc; vessels alone only point to it. Their sum finds it.
 The vote of vessels along their own direction follows the idea of Hoover & Goldbaum, IEEE TMI 2003;22:951-958 (fuzzy
-convergence). Weights and the confidence were fitted on the even-numbered photographs of IDRiD's localisation part.
+convergence). Constants were chosen on every second photograph of IDRiD (localisation, segmentation) and DRISHTI-GS1 and
+on DRIVE training.
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import hessian_matrix
 
-from retsam.segmentation.classical.illumination import extend_outwards, robust_spread, shrink_frame
-from retsam.segmentation.classical.vessels import vessel_pieces
+from retsam.segmentation.classical.illumination import (
+    DARK,
+    away_from_rim,
+    blur,
+    centre_of_maximum,
+    extend_outwards,
+    logistic,
+    robust_spread,
+    shrink_frame,
+)
+from retsam.segmentation.classical.vessels import vessel_pieces, vessel_strength
 
 DIAMETER = 0.155
 """Typical diameter in frame sides (a field of view of 45 to 50 degrees; DRIVE and IDRiD masks)."""
@@ -43,18 +53,28 @@ EVIDENCE_VISIBLE, EVIDENCE_SCALE = 1.75, 0.3
 """Confidence is a logistic function of the evidence: 0.5 at the first, which over 99 % of the true discs exceed."""
 
 
+RADII = np.linspace(0.28, 0.95, 48) * DIAMETER
+ASPECTS = (0.92, 1.0, 1.08, 1.16)
+ANGLES = np.arange(48) * (2 * np.pi / 48)
+"""Ellipses that are tried: geometric mean radius in frame sides, height over width; points on each."""
+
+USUAL_RADIUS = 0.6 * DIAMETER
+"""Mild preference (a logarithmic penalty); above half the usual diameter because inner edges, of the cup and of
+vessels, pull the outline inwards."""
+
+
 @dataclass(frozen=True)
-class Disc:
-    """An optic disc as an upright ellipse, in units of the frame side (0-1 from the frame's left and upper edge).
+class Ellipse:
+    """An upright ellipse in units of the frame side: 0-1 from the frame's left and upper edge.
 
     Attributes
     ----------
     x, y : float
         Centre.
     width, height : float
-        Axes.
+        Full axes.
     confidence : float
-        0-1.
+        0-1, that the structure is there.
     """
 
     x: float
@@ -69,7 +89,7 @@ class Disc:
         return float(np.sqrt(self.width * self.height))
 
 
-def find_disc(image: NDArray[np.uint8], fov: NDArray[np.bool_], response: NDArray[np.float32]) -> Disc | None:
+def find_disc(image: NDArray[np.uint8], fov: NDArray[np.bool_], response: NDArray[np.float32]) -> Ellipse | None:
     """Locate and outline the disc.
 
     Parameters
@@ -81,29 +101,30 @@ def find_disc(image: NDArray[np.uint8], fov: NDArray[np.bool_], response: NDArra
 
     Returns
     -------
-    Disc or None
-        None if the confidence is below 0.5: no place has both a bright spot of the right size and vessels running to it.
+    Ellipse or None
+        None if the confidence is below 0.5: no spot of the right size is bright enough among the other spots of the
+        image, counting the vessels that run to it.
     """
+    x, y, confidence = _locate(image, fov, response)
+    return None if confidence < 0.5 else _outline(image, fov, x, y, confidence)
+
+
+def _locate(
+    image: NDArray[np.uint8], fov: NDArray[np.bool_], response: NDArray[np.float32]
+) -> tuple[float, float, float]:
+    """Best place for the disc's centre (x, y in frame sides) and the confidence that there is one."""
     small, inside = shrink_frame(image, fov, LOCATE_SIZE)
-    if not inside.any():
-        return None
+    candidates = away_from_rim(inside, RIM)
+    if not candidates.any():
+        return 0.5, 0.5, 0.0
     spots = [spot_contrast(corrected_level(small[..., channel], inside)) for channel in (0, 1)]
     vessels = CONVERGENCE_WEIGHT * convergence(response)
-    reach = 2 * round(RIM * LOCATE_SIZE) + 1
-    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    candidates = cv2.erode(inside.astype(np.uint8), brush, borderValue=0).astype(bool)
-    if not candidates.any():
-        return None
-    score = np.where(candidates, sum(spots) + vessels, -np.inf)
-    rows, cols = np.nonzero(score >= score.max())  # the mean of equal maxima: no direction is preferred
-    # How far the spot stands out from the other spots of the image, whatever the shading left over
-    ranked = [spot[rows, cols].mean() / max(robust_spread(spot, inside), 0.1) for spot in spots]
-    evidence = 0.24 * sum(ranked) + vessels[rows, cols].mean()
-    confidence = float(1 / (1 + np.exp((EVIDENCE_VISIBLE - evidence) / EVIDENCE_SCALE)))
-    if confidence < 0.5:
-        return None
-    x, y = (cols.mean() + 0.5) / LOCATE_SIZE, (rows.mean() + 0.5) / LOCATE_SIZE
-    return _outline(image, fov, x, y, confidence)
+    score = np.where(candidates, spots[0] + spots[1] + vessels, -np.inf)
+    best = score >= score.max()
+    # Against the image's other spots: the score itself is in units of the shading that is left over
+    ranks = [float(spot[best].mean()) / max(robust_spread(spot, inside), 0.1) for spot in spots]
+    evidence = 0.24 * sum(ranks) + float(vessels[best].mean())
+    return *centre_of_maximum(score), logistic(evidence, EVIDENCE_VISIBLE, EVIDENCE_SCALE)
 
 
 def spot_contrast(level: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -121,8 +142,8 @@ def spot_contrast(level: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     contrast = np.zeros_like(level)
     for diameter in SPOT_DIAMETERS:
-        centre = cv2.GaussianBlur(level, (0, 0), 0.23 * diameter * level.shape[0])
-        contrast += centre - cv2.GaussianBlur(level, (0, 0), 0.59 * diameter * level.shape[0])
+        centre = blur(level, 0.23 * diameter * level.shape[0])
+        contrast += centre - blur(level, 0.59 * diameter * level.shape[0])
     return contrast / np.float32(len(SPOT_DIAMETERS))
 
 
@@ -132,8 +153,8 @@ def corrected_level(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> N
     extended = extend_outwards(values, inside, 0.04 * size)
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(0.02 * size) + 1,) * 2)
     filled = cv2.morphologyEx(extended, cv2.MORPH_CLOSE, brush)
-    background = cv2.GaussianBlur(filled, (0, 0), 0.18 * size)
-    contrast = (filled - background) / np.maximum(background, 8)
+    background = blur(np.asarray(filled, np.float32), 0.18 * size)
+    contrast = (filled - background) / np.maximum(background, DARK)
     contrast -= np.float32(np.median(contrast[inside]))
     return np.clip(contrast / np.float32(robust_spread(contrast, inside) + 0.01), -4, 6)
 
@@ -147,8 +168,7 @@ def convergence(response: NDArray[np.float32]) -> NDArray[np.float32]:
         >= 0, in units of the response.
     """
     trunks = cv2.dilate(vessel_pieces(response, TRUNK).astype(np.uint8), np.ones((3, 3), np.uint8))
-    strength = cv2.resize(np.minimum(response, 12) * trunks, (LOCATE_SIZE, LOCATE_SIZE), interpolation=cv2.INTER_AREA)
-    strength = np.maximum(strength - 2, 0)
+    strength = vessel_strength(np.where(trunks > 0, response, np.float32(0)), LOCATE_SIZE)
     rr, rc, cc = hessian_matrix(strength, sigma=1.2, order="rc", use_gaussian_derivatives=True)
     along = 0.5 * np.arctan2(2 * rc, cc - rr) + np.pi / 2  # across a bright ridge the second derivative is lowest
     votes = np.zeros_like(strength)
@@ -156,7 +176,7 @@ def convergence(response: NDArray[np.float32]) -> NDArray[np.float32]:
     for index in range(DIRECTIONS):
         apart = np.abs((along - index * step + np.pi / 2) % np.pi - np.pi / 2)
         share = strength * np.maximum(0, 1 - apart / step).astype(np.float32)
-        votes += cv2.filter2D(share, -1, _beam(index * step, round(DIAMETER * LOCATE_SIZE)))
+        votes += np.asarray(cv2.filter2D(share, -1, _beam(index * step, round(DIAMETER * LOCATE_SIZE))), np.float32)
     return np.maximum(votes, 0)
 
 
@@ -168,34 +188,29 @@ def _beam(angle: float, reach: int) -> NDArray[np.float32]:
     return (beam / beam.sum()).astype(np.float32)
 
 
-def _outline(image: NDArray[np.uint8], fov: NDArray[np.bool_], x: float, y: float, confidence: float) -> Disc:
-    """Fit the ellipse near (x, y) across whose outline the brightness drops most."""
+def _outline(image: NDArray[np.uint8], fov: NDArray[np.bool_], x: float, y: float, confidence: float) -> Ellipse:
+    """Fit the ellipse near (x, y) across whose outline the brightness drops most.
+
+    Red counts most: it shows the rim of the disc, green also the cup and the atrophy around the disc.
+    """
     small, inside = shrink_frame(image, fov, OUTLINE_SIZE)
-    level = 0.75 * corrected_level(small[..., 0], inside) + 0.25 * corrected_level(small[..., 1], inside)
-    level = cv2.GaussianBlur(level, (0, 0), 1.0)
-    best = (x, y, 0.5 * DIAMETER, 1.05)
-    for reach, count in ((0.3 * DIAMETER, 9), (0.06 * DIAMETER, 5)):
-        best = _search(level, best[:2], reach, count)
-    centre_x, centre_y, radius, aspect = best
-    return Disc(centre_x, centre_y, 2 * radius / np.sqrt(aspect), 2 * radius * np.sqrt(aspect), confidence)
-
-
-RADII = np.linspace(0.28, 0.95, 48) * DIAMETER
-ASPECTS = (0.92, 1.0, 1.08, 1.16)
-ANGLES = np.arange(48) * (2 * np.pi / 48)
+    red, green = (corrected_level(small[..., channel], inside) for channel in (0, 1))
+    level = blur(0.75 * red + 0.25 * green, 1.0)
+    x, y, _, _ = _search(level, x, y, 0.3 * DIAMETER, 9)
+    x, y, radius, aspect = _search(level, x, y, 0.06 * DIAMETER, 5)
+    return Ellipse(x, y, 2 * radius / np.sqrt(aspect), 2 * radius * np.sqrt(aspect), confidence)
 
 
 def _search(
-    level: NDArray[np.float32], centre: tuple[float, float], reach: float, count: int
+    level: NDArray[np.float32], x: float, y: float, reach: float, count: int
 ) -> tuple[float, float, float, float]:
-    """Best (x, y, radius, height over width) on a grid of centres; frame sides."""
+    """Best (x, y, radius, height over width) on a grid of `count` by `count` centres about (x, y); frame sides."""
     offsets = np.linspace(-reach, reach, count)
-    grid = np.stack(np.meshgrid(offsets, offsets, indexing="xy"), -1).reshape(-1, 2)
-    found = [(*_best_radius(level, grid + centre, aspect), aspect) for aspect in ASPECTS]
-    scores = np.stack([f[0] for f in found])  # (aspects, centres)
-    ties = np.argwhere(scores >= scores.max())
-    picks = np.array([[*(grid[c] + centre), found[a][1][c], ASPECTS[a]] for a, c in ties])
-    return tuple(picks.mean(axis=0).tolist())
+    centres = np.array([(x + dx, y + dy) for dy in offsets for dx in offsets])
+    strength, radius = map(np.stack, zip(*(_best_radius(level, centres, aspect) for aspect in ASPECTS), strict=True))
+    shape, place = np.nonzero(strength >= strength.max())
+    best_x, best_y = centres[place].mean(axis=0).tolist()
+    return best_x, best_y, float(radius[shape, place].mean()), float(np.take(ASPECTS, shape).mean())
 
 
 def _best_radius(
@@ -212,14 +227,14 @@ def _best_radius(
     points = centres[:, None, None] + RADII[None, None, :, None] * unit[None, :, None]
     pixels = (points * size - 0.5).astype(np.float32)
     flat = pixels.reshape(len(centres) * len(ANGLES), len(RADII), 2)
-    profile = cv2.remap(level, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    profile = profile.reshape(len(centres), len(ANGLES), len(RADII))
-    half = 4
+    samples = cv2.remap(level, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    profile = samples.reshape(len(centres), len(ANGLES), len(RADII))
+    half = 4  # samples averaged on either side of the outline
     sums = np.cumsum(np.pad(profile, ((0, 0), (0, 0), (1, 0))), axis=2, dtype=np.float64)
     means = (sums[..., half:] - sums[..., :-half]) / half
     drop = means[..., :-half] - means[..., half:]  # inside minus outside of each radius
     strength = np.clip(drop, -1.0, 2.5).mean(axis=1)
     radii = RADII[half : -half + 1] - 0.5 * (RADII[1] - RADII[0])
-    strength -= 0.15 * (np.log(radii / (0.6 * DIAMETER)) / 0.25) ** 2
+    strength -= 0.15 * (np.log(radii / USUAL_RADIUS) / 0.25) ** 2
     index = strength.argmax(axis=1)
     return strength.max(axis=1), radii[index]

@@ -1,8 +1,8 @@
 """Blood vessels: a multi-scale ridge filter on the green channel, and hysteresis.
 
-Ridges: Sato et al., Med Image Anal 1998;2:143-168 (``skimage.filters.sato``). The mean over scales is taken instead of the
-maximum: noise is strong at one scale only, a vessel at several. Thresholds are in units of the response's median inside
-the field of view, which is mostly background, so that they carry over to other cameras and compressions.
+Ridges: Sato et al., Med Image Anal 1998;2:143-168 (``skimage.filters.sato``). The mean over scales is taken instead of
+the maximum: noise is strong at one scale only, a vessel at several. Thresholds are in units of the response's median
+inside the field of view, which is mostly background, so that they carry over to other cameras and compressions.
 Parameters were chosen on DRIVE training and HRF (``benchmarks/classical_accuracy.py``).
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import apply_hysteresis_threshold, sato
 
-from retsam.segmentation.classical.illumination import relative_contrast, shrink_frame
+from retsam.segmentation.classical.illumination import relative_contrast, resize, shrink_frame
 
 WORK_SIZE = 576
 """Side at which ridges are sought, pixels."""
@@ -35,7 +35,7 @@ MIN_EXTENT = 0.05
 """Components that span less than this (diagonal of the bounding box, in frame sides) are noise or lesions."""
 
 
-def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Ridge response in noise units.
 
     Parameters
@@ -46,21 +46,19 @@ def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> tuple[N
 
     Returns
     -------
-    response : (WORK_SIZE, WORK_SIZE) float32
-        >= 0; the median inside is 1 (less in a flat image); 0 outside.
-    inside : (WORK_SIZE, WORK_SIZE) bool
-        Where a response can be trusted: the field of view without its outermost pixels.
+    (WORK_SIZE, WORK_SIZE) float32
+        >= 0; the median inside is 1 (less in a flat image); 0 outside the field of view and on its outermost pixels.
     """
     small, inside = shrink_frame(image, fov, WORK_SIZE)
     response = np.zeros((WORK_SIZE, WORK_SIZE), np.float32)
     inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0).astype(bool)
     if not inside.any():
-        return response, inside
+        return response
     contrast = relative_contrast(small[..., 1], inside, BACKGROUND * WORK_SIZE, CEILING)
     for sigma in SIGMAS:
         response += sato(contrast, sigmas=[sigma * WORK_SIZE], black_ridges=True) / len(SIGMAS)
     unit = max(float(np.median(response[inside])), NOISE_FLOOR)
-    return np.where(inside, response / np.float32(unit), np.float32(0)), inside
+    return np.where(inside, response / np.float32(unit), np.float32(0))
 
 
 def segment_vessels(
@@ -84,8 +82,8 @@ def segment_vessels(
     size = fov.shape[0]
     keep = vessel_pieces(response, MIN_EXTENT)
     near = cv2.dilate(keep.astype(np.uint8), np.ones((3, 3), np.uint8))
-    full = cv2.resize(response, (size, size), interpolation=cv2.INTER_LINEAR)
-    near_full = cv2.resize(near.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR) >= 0.5
+    full = resize(response, size)
+    near_full = resize(near.astype(np.float32), size) >= 0.5
     odds = np.square(full / np.float32(LOW))
     probability = np.where(fov, odds / (1 + odds), np.float32(0)).astype(np.float32)
     return probability, (full > LOW) & near_full & fov
@@ -110,3 +108,14 @@ def vessel_pieces(response: NDArray[np.float32], extent: float) -> NDArray[np.bo
     long = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= extent * mask.shape[0]
     long[0] = False
     return long[labels]
+
+
+def vessel_strength(response: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Amount of vessel per place at a smaller size: faint responses dropped, strong ones cut.
+
+    Returns
+    -------
+    (size, size) float32
+        >= 0, in units of the response.
+    """
+    return np.maximum(resize(np.minimum(response, 12), size) - 2, 0)
