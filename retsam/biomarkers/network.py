@@ -26,6 +26,12 @@ def _density(image: RetinalImage, target: str) -> float:
     return np.count_nonzero(image.vessels(target)) / np.count_nonzero(image.mask(FOV))
 
 
+def _zone_label(zone: str) -> str:
+    """Zone in print: ``zone_c_nasal`` is zone C, nasal."""
+    words = zone.split("_")
+    return f"zone {words[1].upper()}" + "".join(f", {w}" for w in words[2:]) if words[0] == "zone" else words[0]
+
+
 def _density_zone(image: RetinalImage, target: str, zone: str) -> float:
     image.centreline(target)
     region = image.region(zone)
@@ -124,7 +130,7 @@ def _densities(target: str, noun: str) -> tuple[Biomarker, ...]:
         *(
             entry(
                 name=f"{target}_density_{zone}",
-                label=f"{title} density, {zone.replace('_', ' ')}",
+                label=f"{title} density, {_zone_label(zone)}",
                 definition=f"Area of the {noun} over area, in the part of the region in view: {ZONES[zone].meaning}",
                 requires=(target, "optic_disc", "fovea") if sides else (target, "optic_disc"),
                 evidence=f"{halves if sides else long_enough + '; '}half of the region in view",

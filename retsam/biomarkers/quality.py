@@ -1,4 +1,4 @@
-"""Family quality: the columns of the quality table, as covariates and as exposures for sensitivity analyses."""
+"""Family quality: the columns of the quality table, as columns beside the biomarkers."""
 
 from functools import partial
 
@@ -17,11 +17,18 @@ def _column(image: RetinalImage, column: str) -> float:
     return float(image.quality[column])
 
 
+def _label(column: str) -> str:
+    """Column name in print, with the field's abbreviations in capitals."""
+    words = column.replace("_", " ").replace("fov", "field of view,").split(" ")
+    text = " ".join(word.upper() if word in ("cv", "cnr") else word for word in words)
+    return text[0].upper() + text[1:]
+
+
 def _biomarker(column: str, unit: str, definition: str, reference: str) -> Biomarker:
     return Biomarker(
         name=f"quality_{column}",
         family="quality",
-        label=column.replace("_", " ").capitalize().replace("Fov", "Field of view:"),
+        label=_label(column),
         unit=unit,
         definition=definition[0].upper() + definition[1:],
         reference=reference,
