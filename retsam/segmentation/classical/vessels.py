@@ -55,8 +55,12 @@ def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray
     if not inside.any():
         return response
     contrast = relative_contrast(small[..., 1], inside, BACKGROUND * WORK_SIZE, CEILING)
+    half = resize(contrast, WORK_SIZE // 2)
     for sigma in SIGMAS:
-        response += sato(contrast, sigmas=[sigma * WORK_SIZE], black_ridges=True) / len(SIGMAS)
+        if sigma * WORK_SIZE < 2.5:
+            response += sato(contrast, sigmas=[sigma * WORK_SIZE]) / len(SIGMAS)
+        else:  # coarse ridges lose nothing at half the size, and cost a quarter
+            response += resize(sato(half, sigmas=[sigma * WORK_SIZE / 2]), WORK_SIZE) / len(SIGMAS)
     unit = max(float(np.median(response[inside])), NOISE_FLOOR)
     return np.where(inside, response / np.float32(unit), np.float32(0))
 
