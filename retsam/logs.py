@@ -51,7 +51,6 @@ def job_log(path: str | Path) -> Iterator[Callable[[str], None]]:
 
 def progress_lines(total: int | None, what: str, step: int = 50, stream: TextIO | None = None) -> Callable[[int], None]:
     """Progress for a log: a plain line every `step` items and at the end; called with the number done so far."""
-
     last = 0
 
     def show(done: int) -> None:
