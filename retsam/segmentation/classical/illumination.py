@@ -90,7 +90,7 @@ def relative_contrast(
         Standard deviation of the background's local mean, pixels.
     ceiling : float
         In robust standard deviations: brighter structures (disc, exudates) are cut to it, both in the background that
-        the contrast refers to and in the result. A dark valley beside a bright thing is then no vessel.
+        the contrast refers to and in the result, so that the valley beside a bright thing looks less like a vessel.
 
     Returns
     -------

@@ -52,6 +52,8 @@ RIM = 0.04
 EVIDENCE_VISIBLE, EVIDENCE_SCALE = 1.75, 0.3
 """Confidence is a logistic function of the evidence: 0.5 at the first, which over 99 % of the true discs exceed."""
 
+ALONE = 1.0
+"""A spot that no vessel runs to needs this much more evidence: reflexes, scars and haze look like that."""
 
 RADII = np.linspace(0.28, 0.95, 48) * DIAMETER
 ASPECTS = (0.92, 1.0, 1.08, 1.16)
@@ -124,7 +126,10 @@ def _locate(
     # Against the image's other spots: the score itself is in units of the shading that is left over
     ranks = [float(spot[best].mean()) / max(robust_spread(spot, inside), 0.1) for spot in spots]
     evidence = 0.24 * sum(ranks) + float(vessels[best].mean())
-    return *centre_of_maximum(score), logistic(evidence, EVIDENCE_VISIBLE, EVIDENCE_SCALE)
+    x, y = centre_of_maximum(score)
+    rows, cols = (np.mgrid[:LOCATE_SIZE, :LOCATE_SIZE] + 0.5) / LOCATE_SIZE
+    alone = vessels[np.hypot(cols - x, rows - y) <= 0.5 * DIAMETER].max() < 0.05
+    return x, y, logistic(evidence - ALONE * alone, EVIDENCE_VISIBLE, EVIDENCE_SCALE)
 
 
 def spot_contrast(level: NDArray[np.float32]) -> NDArray[np.float32]:
