@@ -40,20 +40,19 @@ RASTER = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".ppm"}
 
 # feature: transform, sign that physics allows, and the range (in the feature's own unit) over which it counts
 GRADABLE = {
-    "vessel_visibility": ("identity", 1, 0.0, 0.8),
-    "vessel_contrast": ("log", 1, 0.03, 0.15),
-    "vessel_cnr": ("log", 1, 1.0, 3.0),
-    "sharpness": ("log", 1, 0.25, 1.0),
-    "illumination_cv": ("identity", -1, 0.1, 0.7),
+    "vessel_visibility": ("identity", 1, 0.0, 1.0),
+    "vessel_contrast": ("log", 1, 0.03, 0.25),
+    "vessel_cnr": ("log", 1, 1.0, 5.0),
+    "sharpness": ("log", 1, 0.25, 1.5),
+    "illumination_cv": ("identity", -1, 0.03, 0.7),
     "saturated_fraction": ("root", -1, 0.0, 0.2),
-    "noise": ("log", -1, 0.02, 0.25),
+    "noise": ("log", -1, 0.005, 0.25),
     "brightness": ("log", 1, 15.0, 60.0),
 }
 # The ranges start where fundus photographs end, in colour or red-free: within their usual range these say nothing.
 FUNDUS = {
-    "coarse_gradient": ("identity", -1, 2.0, 4.5),
+    "coarse_gradient": ("identity", -1, 4.0, 7.0),
     "contrast": ("identity", -1, 0.12, 0.35),
-    "colour_blue_red": ("identity", -1, 0.9, 1.2),
     "colour_redness": ("identity", 1, 0.25, 0.45),
     "vessel_visibility": ("identity", 1, 0.0, 0.5),
 }

@@ -89,7 +89,8 @@ FEATURES: Final[dict[str, Feature]] = {
     ),
     "coarse_gradient": Feature(
         "1/frame half side",
-        "mean gradient of log low-pass luminance; a retina is smooth, an eyelid, a face or a room is not",
+        "90th percentile of the gradient of log low-pass luminance, over the field of view or over its central part, "
+        "whichever is less; a retina is smooth, the front of an eye or a room is not",
         _CATALOGUE,
     ),
     "bright_spot": Feature(
@@ -290,10 +291,11 @@ def _vessels(relative: Plane, fov: Mask, inner: Mask) -> dict[str, float]:
 
 
 def _coarse_gradient(luminance: Plane, fov: Mask, depth: Plane) -> float:
+    """Take the lesser of two regions: an eyelid's shadow is steep at the rim only, a disc-centred retina in the middle."""
     log = np.log(_masked_mean(luminance, fov, 6, shrink=2) + 8)
     gradient = np.hypot(cv2.Sobel(log, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(log, cv2.CV_32F, 0, 1, ksize=3)) / 8
-    deep = depth > 0.05 * SIDE
-    return float(gradient[deep].mean() * SIDE / 2) if deep.any() else 0.0
+    regions = [depth > part * SIDE for part in (0.05, 0.175)]
+    return min((float(np.percentile(gradient[r], 90)) * SIDE / 2 for r in regions if r.any()), default=0.0)
 
 
 def _bright_spot(green: Plane, fov: Mask, depth: Plane) -> float:
