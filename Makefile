@@ -62,7 +62,7 @@ lock:
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	@.venv-lock/bin/python -m pip install --quiet --upgrade pip
 	@.venv-lock/bin/python -m pip install --quiet '.[workflow,torch,dicom,test,dev]'
-	@.venv-lock/bin/python -m pip freeze --exclude retsam | $(PYTHON) envs/make_lock.py > envs/lock.txt
+	@.venv-lock/bin/python -m pip freeze --all --exclude retsam --exclude pip --exclude wheel | $(PYTHON) envs/make_lock.py > envs/lock.txt
 	@rm -rf .venv-lock
 
 clean:
