@@ -54,6 +54,7 @@ FUNDUS = {
     "coarse_gradient": ("identity", -1, 4.0, 7.0),
     "contrast": ("identity", -1, 0.12, 0.35),
     "colour_redness": ("identity", 1, 0.25, 0.45),
+    "colour_blue_red": ("identity", -1, 1.0, 1.3),
     "vessel_visibility": ("identity", 1, 0.0, 0.5),
 }
 Ranges = dict[str, tuple[str, int, float, float]]
@@ -163,7 +164,7 @@ DEGRADATIONS = {
 
 def procedural(count: int, rng: np.random.Generator) -> Iterator[tuple[str, Picture]]:
     """Yield named pictures that are no fundus, in turn of every kind."""
-    makers = (noise_picture, gradient_picture, text_picture, outer_eye, texture, blocks)
+    makers = (noise_picture, gradient_picture, text_picture, outer_eye, texture, blocks, scenery)
     for index in range(count):
         maker = makers[index % len(makers)]
         yield f"{maker.__name__}-{index}", np.clip(maker(rng), 0, 255).astype(np.uint8)
@@ -223,6 +224,18 @@ def blocks(rng: np.random.Generator) -> NDArray[np.float32]:
         a, b = rng.integers(0, 512, (2, 2))
         cv2.rectangle(page, tuple(map(int, a)), tuple(map(int, b)), tuple(float(v) for v in rng.uniform(0, 255, 3)), -1)
     return cv2.GaussianBlur(page, (0, 0), rng.uniform(0.5, 2)) + rng.normal(0, 3, page.shape)
+
+
+def scenery(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Paint sky over ground with a few upright things between."""
+    row = np.linspace(0, 1, 512)[:, None, None]
+    sky, ground = rng.uniform((60, 110, 150), (180, 210, 255)), rng.uniform((30, 70, 20), (110, 150, 90))
+    page = np.where(row < rng.uniform(0.3, 0.7), sky + 70 * row, ground * (1.5 - row)) + np.zeros((1, 512, 1))
+    page = (page + rng.uniform(0, 8) * smooth_noise(rng, 1.5)).astype(np.float32)
+    for _ in range(int(rng.integers(0, 9))):
+        x, top, width = (int(v) for v in rng.integers((0, 100, 4), (512, 260, 110)))
+        cv2.rectangle(page, (x, top), (x + width, 360), tuple(float(v) for v in rng.uniform(20, 170, 3)), -1)
+    return cv2.GaussianBlur(page, (0, 0), rng.uniform(0.5, 2))
 
 
 def samples() -> Iterator[tuple[str, Picture]]:
@@ -290,7 +303,7 @@ def collect(data: Path) -> pd.DataFrame:
         rows += rows_of(source, label, path.stem, picture, rng if degrade else None)
         if index % 100 == 0:
             print(f"{index} photographs, {len(rows)} rows", flush=True)
-    for name, picture in procedural(180, rng):
+    for name, picture in procedural(210, np.random.default_rng(21)):
         rows += rows_of("procedural", "no_fundus", name, picture, None)
     for name, picture in samples():
         rows += rows_of("samples", "no_fundus", name, picture, None)

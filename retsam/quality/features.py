@@ -291,7 +291,7 @@ def _vessels(relative: Plane, fov: Mask, inner: Mask) -> dict[str, float]:
 
 
 def _coarse_gradient(luminance: Plane, fov: Mask, depth: Plane) -> float:
-    """Take the lesser of two regions: an eyelid's shadow is steep at the rim only, a disc-centred retina in the middle."""
+    """Take the lesser of two regions: an eyelid's shadow is steep at the rim only, a big disc only in the middle."""
     log = np.log(_masked_mean(luminance, fov, 6, shrink=2) + 8)
     gradient = np.hypot(cv2.Sobel(log, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(log, cv2.CV_32F, 0, 1, ksize=3)) / 8
     regions = [depth > part * SIDE for part in (0.05, 0.175)]

@@ -94,7 +94,7 @@ def darkened(picture: np.ndarray, amount: float) -> np.ndarray:
 
 def noisy(picture: np.ndarray, amount: float) -> np.ndarray:
     grain = np.random.default_rng(1).normal(size=picture.shape)
-    return in_field(picture, picture + 90 * amount * grain)
+    return in_field(picture, picture + 120 * amount * grain)
 
 
 def hazy(picture: np.ndarray, amount: float) -> np.ndarray:
