@@ -74,7 +74,7 @@ def fovea_score(
     small, inside = shrink_frame(image, fov, size)
     darkness = spot_darkness(small[..., 1], inside)
     vessels = blur(vessel_strength(response, size), 0.06 * size)
-    diameter = np.clip(disc.diameter, 0.8 * DIAMETER, 1.3 * DIAMETER)  # of an outline that went wrong
+    diameter = np.sqrt(disc.diameter * DIAMETER)  # half-way to the usual one: outlines can go wrong
     rows, cols = np.mgrid[:size, :size]
     across = np.abs((cols + 0.5) / size - disc.x)
     below = (rows + 0.5) / size - disc.y

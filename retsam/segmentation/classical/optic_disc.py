@@ -60,7 +60,7 @@ ASPECTS = (0.92, 1.0, 1.08, 1.16)
 ANGLES = np.arange(48) * (2 * np.pi / 48)
 """Ellipses that are tried: geometric mean radius in frame sides, height over width; points on each."""
 
-USUAL_RADIUS = 0.6 * DIAMETER
+USUAL_RADIUS = 0.55 * DIAMETER
 """Mild preference (a logarithmic penalty); above half the usual diameter because inner edges, of the cup and of
 vessels, pull the outline inwards."""
 
@@ -240,6 +240,6 @@ def _best_radius(
     drop = means[..., :-half] - means[..., half:]  # inside minus outside of each radius
     strength = np.clip(drop, -1.0, 2.5).mean(axis=1)
     radii = RADII[half : -half + 1] - 0.5 * (RADII[1] - RADII[0])
-    strength -= 0.15 * (np.log(radii / USUAL_RADIUS) / 0.25) ** 2
+    strength -= 0.08 * (np.log(radii / USUAL_RADIUS) / 0.25) ** 2
     index = strength.argmax(axis=1)
     return strength.max(axis=1), radii[index]
