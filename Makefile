@@ -48,7 +48,7 @@ lint: install
 
 unit: install
 	$(call say,"tests: pytest on 2 processes")
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 test: lint unit
 

@@ -43,8 +43,8 @@ BIOMARKERS = (
     _biomarker(
         "gradability",
         "probability",
-        "calibrated probability that a grader would call the photograph gradable",
-        "logistic model on the columns below; see docs/decisions.md",
+        "calibrated probability that the photograph is a fundus of which structures can be graded",
+        "logistic models on the columns below; see docs/decisions.md",
     ),
     *(_biomarker(name, f.unit, f.definition, f.reference) for name, f in FEATURES.items()),
 )

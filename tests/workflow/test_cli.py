@@ -8,7 +8,7 @@ import pytest
 
 from retsam import tables
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("cli")]
+pytestmark = pytest.mark.workflow
 
 
 def retsam(*arguments, cwd=None, check=True):

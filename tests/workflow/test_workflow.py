@@ -13,7 +13,7 @@ from retsam.status import Status
 from tests.conftest import ROOT
 from tests.workflow.conftest import Study, simulated
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.workflow
 
 
 def manifest(study):
