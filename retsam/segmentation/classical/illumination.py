@@ -79,7 +79,7 @@ def away_from_rim(inside: NDArray[np.bool_], margin: float) -> NDArray[np.bool_]
 def relative_contrast(
     values: NDArray[np.float32], inside: NDArray[np.bool_], sigma: float, ceiling: float = np.inf
 ) -> NDArray[np.float32]:
-    """Contrast to the local background, as a fraction of it.
+    """Contrast to the local background, as a fraction of it (but at least of half the median background).
 
     Parameters
     ----------
@@ -99,12 +99,13 @@ def relative_contrast(
     """
     extended = extend_outwards(values, inside, sigma)
     background = blur(extended, sigma)
-    contrast = (extended - background) / np.maximum(background, DARK)
+    least = max(DARK, 0.5 * float(np.median(background[inside])))  # darker corners hold noise more than vessels
+    contrast = (extended - background) / np.maximum(background, least)
     if np.isfinite(ceiling):
         spread = robust_spread(contrast, inside)
-        cut = background * (1 + np.clip(contrast, -3 * spread, ceiling * spread))
+        cut = background + np.maximum(background, least) * np.clip(contrast, -3 * spread, ceiling * spread)
         background = blur(cut, sigma)
-        contrast = (extended - background) / np.maximum(background, DARK)
+        contrast = (extended - background) / np.maximum(background, least)
         contrast = np.minimum(contrast, np.float32(ceiling * robust_spread(contrast, inside)))
     return contrast.astype(np.float32)
 

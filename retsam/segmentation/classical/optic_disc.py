@@ -49,10 +49,10 @@ TRUNK = 0.2
 RIM = 0.04
 """The disc's centre is at least this far (frame sides) from the rim, where flare looks like one."""
 
-EVIDENCE_VISIBLE, EVIDENCE_SCALE = 1.75, 0.3
+EVIDENCE_VISIBLE, EVIDENCE_SCALE = 1.65, 0.3
 """Confidence is a logistic function of the evidence: 0.5 at the first, which over 99 % of the true discs exceed."""
 
-ALONE = 1.0
+ALONE = 0.7
 """A spot that no vessel runs to needs this much more evidence: reflexes, scars and haze look like that."""
 
 RADII = np.linspace(0.28, 0.95, 48) * DIAMETER

@@ -1,8 +1,8 @@
 """Blood vessels: a multi-scale ridge filter on the green channel, and hysteresis.
 
 Ridges: Sato et al., Med Image Anal 1998;2:143-168 (``skimage.filters.sato``). The mean over scales is taken instead of
-the maximum: noise is strong at one scale only, a vessel at several. Thresholds are in units of the response's median
-inside the field of view, which is mostly background, so that they carry over to other cameras and compressions.
+the maximum: noise is strong at one scale only, a vessel at several. Thresholds are in units of the response's median,
+which is mostly background, so that they carry over to other cameras and compressions.
 Parameters were chosen on DRIVE training and HRF (``benchmarks/classical_accuracy.py``).
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import apply_hysteresis_threshold, sato
 
-from retsam.segmentation.classical.illumination import relative_contrast, resize, shrink_frame
+from retsam.segmentation.classical.illumination import blur, relative_contrast, resize, shrink_frame
 
 WORK_SIZE = 576
 """Side at which ridges are sought, pixels."""
@@ -28,7 +28,10 @@ CEILING = 2.0
 NOISE_FLOOR = 0.003
 """Smallest unit of the response (relative contrast): below it an image is flat, not noisy."""
 
-HIGH, LOW = 6.0, 3.5
+NOISE_BLOCKS = 24
+"""The field is divided into so many squares along each side to see where noise is stronger."""
+
+HIGH, LOW = 5.5, 3.2
 """Hysteresis thresholds in units of the response's median."""
 
 MIN_EXTENT = 0.05
@@ -47,7 +50,7 @@ def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray
     Returns
     -------
     (WORK_SIZE, WORK_SIZE) float32
-        >= 0; the median inside is 1 (less in a flat image); 0 outside the field of view and on its outermost pixels.
+        >= 0; the median inside is 1 or a little less; 0 outside the field of view and on its outermost pixels.
     """
     small, inside = shrink_frame(image, fov, WORK_SIZE)
     response = np.zeros((WORK_SIZE, WORK_SIZE), np.float32)
@@ -61,8 +64,20 @@ def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray
             response += sato(contrast, sigmas=[sigma * WORK_SIZE]) / len(SIGMAS)
         else:  # coarse ridges lose nothing at half the size, and cost a quarter
             response += resize(sato(half, sigmas=[sigma * WORK_SIZE / 2]), WORK_SIZE) / len(SIGMAS)
-    unit = max(float(np.median(response[inside])), NOISE_FLOOR)
-    return np.where(inside, response / np.float32(unit), np.float32(0))
+    return np.where(inside, response / _noise(response, inside), np.float32(0))
+
+
+def _noise(response: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Unit of the response at each place: its median over the field of view, or nearby where that is more.
+
+    Dark corners are noisier than the rest, in photographs that were brightened or compressed.
+    """
+    overall = np.float32(max(float(np.median(response[inside])), NOISE_FLOOR))
+    side = response.shape[0] // NOISE_BLOCKS
+    blocks = np.where(inside, response, overall).reshape(NOISE_BLOCKS, side, NOISE_BLOCKS, side)
+    local = np.median(blocks.transpose(0, 2, 1, 3).reshape(NOISE_BLOCKS, NOISE_BLOCKS, -1), axis=2)
+    local = blur(np.asarray(cv2.medianBlur(local.astype(np.float32), 3)), 1.0)
+    return np.maximum(overall, resize(local, response.shape[0]))
 
 
 def segment_vessels(
