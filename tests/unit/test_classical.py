@@ -197,6 +197,27 @@ def test_ceiling_flattens_the_valley_between_bright_things():
     assert capped.max() < 0.2 * plain.max()
 
 
+def test_dark_rows_at_a_cut_field_are_no_vessel():
+    drawn = draw_fundus()
+    cut = drawn.fov.copy()
+    cut[:60] = False
+    image = np.where(cut[..., None], drawn.image, np.uint8(0))
+    image[60:63] = 2  # rows that belong to the border, inside the field as it was found
+    mask = predict(image, cut).masks["vessel"]
+    assert mask[60:72].mean() < 1.5 * (drawn.vessel & cut)[60:72].mean()
+
+
+def test_noisy_dark_part_has_no_vessels():
+    drawn = draw_fundus()
+    dark = drawn.image.astype(float)
+    dark[:, :150] *= 0.08
+    dark[:, :150] += np.random.default_rng(0).normal(0, 2, (SIZE, 150, 3))
+    dark[~drawn.fov] = 0
+    mask = predict(np.clip(dark, 0, 255).astype(np.uint8), drawn.fov).masks["vessel"]
+    assert mask[:, :130].sum() < 0.03 * drawn.fov[:, :130].sum()
+    assert dice(mask[:, 170:], drawn.vessel[:, 170:]) > 0.7
+
+
 def test_vessel_probability_is_half_at_the_low_threshold_and_short_pieces_are_dropped():
     response = np.zeros((128, 128), np.float32)
     response[30, 10:100] = 20  # long

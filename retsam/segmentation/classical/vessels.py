@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import apply_hysteresis_threshold, sato
 
-from retsam.segmentation.classical.illumination import blur, relative_contrast, resize, shrink_frame
+from retsam.segmentation.classical.illumination import (
+    away_from_rim,
+    blur,
+    extend_outwards,
+    relative_contrast,
+    resize,
+    shrink_frame,
+)
 
 WORK_SIZE = 576
 """Side at which ridges are sought, pixels."""
@@ -24,6 +31,9 @@ BACKGROUND = 1 / 50
 
 CEILING = 2.0
 """Bright structures are cut at so many robust standard deviations."""
+
+RIM = 0.015
+"""Width of the rim (frame sides) in which dark pixels may belong to the border."""
 
 NOISE_FLOOR = 0.003
 """Smallest unit of the response (relative contrast): below it an image is flat, not noisy."""
@@ -54,7 +64,7 @@ def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray
     """
     small, inside = shrink_frame(image, fov, WORK_SIZE)
     response = np.zeros((WORK_SIZE, WORK_SIZE), np.float32)
-    inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0).astype(bool)
+    inside = away_from_rim(inside & ~_dark_rim(small[..., 1], inside), 2 / WORK_SIZE)
     if not inside.any():
         return response
     contrast = relative_contrast(small[..., 1], inside, BACKGROUND * WORK_SIZE, CEILING)
@@ -65,6 +75,14 @@ def vessel_response(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray
         else:  # coarse ridges lose nothing at half the size, and cost a quarter
             response += resize(sato(half, sigmas=[sigma * WORK_SIZE / 2]), WORK_SIZE) / len(SIGMAS)
     return np.where(inside, response / _noise(response, inside), np.float32(0))
+
+
+def _dark_rim(green: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels at the rim that are less than half as bright as what lies further in: the border, a few rows too early."""
+    core = away_from_rim(inside, RIM)
+    if not core.any():
+        return np.zeros_like(inside)
+    return inside & ~core & (green < 0.5 * extend_outwards(green, core, RIM * WORK_SIZE))
 
 
 def _noise(response: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
