@@ -14,7 +14,12 @@ from retsam.config import ConfigError, parse_config
 from retsam.planning import read_plan
 
 # One process per job: numeric libraries must not start a thread per core of the machine in each.
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+):
     os.environ.setdefault(variable, "1")
 
 try:
