@@ -33,7 +33,7 @@ demo: install
 	$(call say,"simulate: photographs of 120 participants with known odds ratios in demo/")
 	@$(BIN)/retsam simulate demo --participants 120 --seed 1 --frame-size 512
 	$(call say,"workflow: snakemake --cores $(CORES)")
-	@$(SNAKEMAKE) --quiet rules
+	@$(SNAKEMAKE) --quiet rules --config shard_size=64
 	$(call say,"done; open results/demo/report/index.html")
 
 lint: install
