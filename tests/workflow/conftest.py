@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from tests.badimages import make_bad_images
 
 from retsam.phantom import simulate
+from tests.badimages import make_bad_images
 from tests.conftest import ROOT
 
 FRAME = 256
