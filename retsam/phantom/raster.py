@@ -62,10 +62,6 @@ class Grid:
         """Pixels (..., 2) as x, y of retinal points (..., 2) in degrees (temporal, inferior)."""
         return np.asarray(uv, float) * self.scale * [self.sign, 1] + [self.x0, self.y0]
 
-    def to_degrees(self, xy: ArrayLike) -> NDArray[np.float64]:
-        """Inverse of :meth:`to_px`."""
-        return (np.asarray(xy, float) - [self.x0, self.y0]) / (self.scale * np.array([self.sign, 1]))
-
     def coordinates(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Degrees temporal (1, width) and inferior (height, 1) of the pixel centres."""
         u = (np.arange(self.width) - self.x0) / (self.scale * self.sign)

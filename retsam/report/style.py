@@ -18,8 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 # Okabe & Ito, colour universal design (jfly.uni-koeln.de/color): tell apart with any colour vision.
-BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7"
-INK, MUTED, RULE, PANEL = "#1b1f24", "#57606a", "#d0d7de", "#f3f5f7"
+BLUE, VERMILION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
+INK, MUTED, PANEL = "#1b1f24", "#57606a", "#f3f5f7"
 
 MODEL_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION)
 """The most adjusted model first; models beyond the fifth start again."""

@@ -34,8 +34,6 @@ rule report:
     input:
         plan=f"{RESULTS}/manifest/plan.json",
         provenance=f"{RESULTS}/provenance.json",
-        manifest=f"{RESULTS}/manifest/images.parquet",
-        problems=f"{RESULTS}/manifest/problems.csv",
         images=f"{RESULTS}/cohort/images.parquet",
         eyes=f"{RESULTS}/cohort/eyes.parquet",
         participants=f"{RESULTS}/cohort/participants.parquet",
