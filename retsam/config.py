@@ -69,6 +69,12 @@ class SegmentationConfig(_Block):
     targets: list[str] | None = Field(
         None, description="Targets to keep, for example [vessel, optic_disc]; null keeps all that the model provides."
     )
+    masks: str | None = Field(
+        None,
+        min_length=1,
+        description="Table of masks made elsewhere (Parquet, as 'retsam segment' makes it), taken in place of the "
+        "model's: corrected masks, or a simulation's truth; found as the manifest is.",
+    )
 
 
 class AssociationConfig(_Block):
@@ -100,6 +106,12 @@ class ReportConfig(_Block):
 
     title: str | None = Field(None, description="Heading of the report; null uses the cohort's name.")
     samples: int = Field(12, ge=0, le=100, description="Number of photographs shown with their overlays.")
+    truth: str | None = Field(
+        None,
+        min_length=1,
+        description="For simulated cohorts: table of true coefficients (truth/coefficients.csv of 'retsam simulate'), "
+        "shown beside the estimates; found as the manifest is. null leaves that section out.",
+    )
 
 
 class Config(_Block):
@@ -156,6 +168,7 @@ HINTS = {
     "outcome": "the key is 'outcomes', a list",
     "covars": "the key is 'covariates', a list",
     "model": "the segmentation model is 'segmentation: {model: NAME}', adjustment sets are 'association: {models: ..}'",
+    "masks": "masks made elsewhere are 'segmentation: {masks: FILE.parquet}'",
     "threshold": "the gradability threshold is 'quality: {threshold: 0.5}'",
     "policy": "the quality policy is 'quality: {policy: exclude}'",
 }

@@ -32,28 +32,33 @@ LOGS = f"logs/{CONFIG.cohort}"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
 
-def manifest_path():
-    """The manifest: relative to the working directory, else to the configuration file that names it."""
+def study_file(name, hint):
+    """A file of the study: relative to the working directory, else to the configuration file that names it."""
     folders = [
         Path.cwd(),
         *(
-            Path(name).resolve().parent
-            for name in reversed(workflow.overwrite_configfiles)
+            Path(path).resolve().parent
+            for path in reversed(workflow.overwrite_configfiles)
         ),
     ]
-    candidates = [folder / CONFIG.manifest for folder in folders]
+    candidates = [folder / name for folder in folders]
     found = next((path for path in candidates if path.exists()), None)
     if found is None:
         looked = " or ".join(dict.fromkeys(str(path.parent) for path in candidates))
-        logger.warning(
-            f"No manifest {Path(CONFIG.manifest).name!r} in {looked}: set 'manifest' in the configuration to a CSV, TSV "
-            "or Parquet table with columns image_id and path ('retsam simulate demo --participants 120 --seed 1' makes one)."
-        )
-        return CONFIG.manifest
-    return str(found) if Path(CONFIG.manifest).is_absolute() else os.path.relpath(found)
+        logger.warning(f"No file {Path(name).name!r} in {looked}: {hint}.")
+        return name
+    return str(found) if Path(name).is_absolute() else os.path.relpath(found)
 
 
-MANIFEST = manifest_path()
+MANIFEST = study_file(
+    CONFIG.manifest,
+    "set 'manifest' in the configuration to a CSV, TSV or Parquet table with columns image_id and path "
+    "('retsam simulate demo --participants 60 --seed 1' makes one)",
+)
+TRUTH = CONFIG.report.truth and study_file(
+    CONFIG.report.truth,
+    "set 'report: {truth: ...}' to the truth/coefficients.csv that 'retsam simulate' wrote, or leave it out",
+)
 # Where the photographs are is no property of a result: scripts take it from here and not from params, so that a moved
 # study computes nothing again.
 config["photographs"] = str(Path(MANIFEST).parent)

@@ -1,6 +1,6 @@
 """Provenance, figures and the report.
 
-In:  cohort and association tables, masks of the photographs shown.
+In:  cohort and association tables, masks of the photographs shown; for a simulated cohort its true coefficients.
 Out: provenance.json, report/index.html (one file, no network), figures/*.svg and *.png.
 """
 
@@ -40,6 +40,7 @@ rule report:
         flow=f"{RESULTS}/cohort/flow.json",
         association=association_tables,
         masks=shards_of("masks"),
+        truth=TRUTH or [],
     output:
         html=report(
             f"{RESULTS}/report/index.html",
