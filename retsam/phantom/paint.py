@@ -72,7 +72,8 @@ def noise(rng: np.random.Generator, grid: Grid, cell: float) -> Image:
     return (out if grid.sign < 0 else out[:, ::-1]).astype(np.float32, copy=False)
 
 
-def _blend(out: Image, colour: tuple[float, float, float], alpha: Image) -> None:
+def blend(out: Image, colour: tuple[float, float, float], alpha: Image) -> None:
+    """Cover a picture (H, W, 3) in place with a colour, display values, at opacity ``alpha`` (H, W), 0-1."""
     out += alpha[..., None] * (np.array(colour, np.float32) - out)
 
 
@@ -112,15 +113,15 @@ def _disc(rng: np.random.Generator, out: Image, anatomy: Anatomy, grid: Grid, u:
     texture = 1.0 + 0.03 * noise(rng, grid, 0.8)
     pallor = np.clip(u / radius, -1.0, 1.0) * 0.05
     tone = rng.uniform(0.9, 1.05)
-    rim = _step((1.0 - level) * radius, 0.12)
-    _blend(out, RIM, rim)
+    rim = step((1.0 - level) * radius, 0.12)
+    blend(out, RIM, rim)
     out *= 1.0 + rim[..., None] * (pallor[..., None] * np.array([0.0, 0.9, 1.2], np.float32) + np.float32(tone - 1.0))
-    inner = _step((1.0 - cup) * np.float32(anatomy.cup.semi_u), 0.18)
-    _blend(out, CUP, 0.85 * inner)
+    inner = step((1.0 - cup) * np.float32(anatomy.cup.semi_u), 0.18)
+    blend(out, CUP, 0.85 * inner)
     out *= 1.0 + rim[..., None] * (texture - 1.0)[..., None]
 
 
-def _step(distance: Image, softness: float) -> Image:
+def step(distance: Image, softness: float) -> Image:
     """Rise from 0 to 1 around distance 0, within about ``softness`` on both sides."""
     return (0.5 + 0.5 * np.tanh(distance / np.float32(softness))).astype(np.float32)
 
@@ -142,4 +143,4 @@ def _lesions(out: Image, distance: Mapping[str, Image], grid: Grid, targets: tup
     for target in targets:
         colour, opacity, softness = LESION_LOOK[target]
         if distance[target].max() > 0:
-            _blend(out, colour, opacity * _step(distance[target], softness * grid.scale))
+            blend(out, colour, opacity * step(distance[target], softness * grid.scale))
