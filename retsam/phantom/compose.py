@@ -1,8 +1,8 @@
 """A phantom: one photograph with everything that is true about it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,72 @@ from retsam.geometry import Frame
 from retsam.phantom.anatomy import PHENOTYPES, Anatomy, EyeParameters, build_anatomy
 from retsam.phantom.camera import CAMERAS, GRADABLE_FROM, View, aim, expose
 from retsam.phantom.paint import paint
-from retsam.phantom.raster import Grid, Strokes, resample, signed_distance
+from retsam.phantom.raster import Grid, resample, signed_distance
+from retsam.taxonomy import FOV, TARGETS
 
 Eye = Literal["OD", "OS"]
+Masks = dict[str, NDArray[np.bool_]]
 
-LESIONS = ("hemorrhage", "hard_exudate", "drusen")
-"""Lesion targets that a phantom can have; without the disease their masks are empty."""
+Artifact = Any  # TRANSITION
+
+
+def afflict(rng, anatomy, p, diseases, findings):  # TRANSITION
+    return replace(anatomy, findings=()) if hasattr(anatomy, "findings") else anatomy
+
+
+def draw_artifacts(rng, quality):  # TRANSITION
+    return ()
+
+
+ARTIFACT = "artifact"
+"""The one target that belongs to the picture, not to the eye."""
+EVEN_SEVERITY = 0.5
+"""Severity of a disease that is named without one."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Independent random streams of one phantom: what one of them draws never changes what another one does."""
+
+    choice: np.random.Generator
+    look: np.random.Generator
+    anatomy: np.random.Generator
+    findings: np.random.Generator
+    camera: np.random.Generator
+
+    @classmethod
+    def of(cls, seed: int | np.random.Generator, shot: int = 0) -> Self:
+        """Streams of an eye; another ``shot`` of the same eye differs in ``camera`` alone."""
+        *eye, camera = np.random.default_rng(seed).spawn(5)
+        return cls(*eye, camera.spawn(shot + 1)[shot])
+
+
+@dataclass(frozen=True)
+class Sitter:
+    """A healthy eye before the camera: all that decides its true measurements but its findings.
+
+    Attributes
+    ----------
+    eye : "OD" or "OS"
+    camera : str
+        Key of ``camera.CAMERAS``.
+    quality : float
+        Dial, 0-1.
+    parameters : EyeParameters
+    anatomy : Anatomy
+        Without findings.
+    view : View
+        Where the retina lies on the photograph.
+    streams : Streams
+    """
+
+    eye: Eye
+    camera: str
+    quality: float
+    parameters: EyeParameters
+    anatomy: Anatomy
+    view: View
+    streams: Streams
 
 
 @dataclass(frozen=True)
@@ -29,8 +89,8 @@ class Phantom:
     image : (H, W, 3) uint8
         Red, green, blue.
     masks : dict of str to (H, W) bool
-        ``fov``, ``vessel``, ``artery``, ``vein``, ``optic_disc``, ``optic_cup``, ``fovea`` (a disc of one disc
-        diameter) and the targets of :data:`LESIONS`; all inside the field of view.
+        ``fov`` and every target of ``taxonomy.TARGETS`` (``fovea`` is a disc of one disc diameter), all inside the
+        field of view; a target that this eye does not have is empty.
     eye : "OD" or "OS"
     disc, fovea : tuple of float
         Centres x, y, pixels.
@@ -40,13 +100,15 @@ class Phantom:
         Dial, 0-1.
     parameters : EyeParameters
     anatomy : Anatomy
-        In degrees.
+        In degrees, with its findings.
     view : View
         Where the retina lies on the photograph.
+    artifacts : tuple of Artifact
+        What the camera added.
     """
 
     image: NDArray[np.uint8]
-    masks: dict[str, NDArray[np.bool_]]
+    masks: Masks
     eye: Eye
     disc: tuple[float, float]
     fovea: tuple[float, float]
@@ -55,6 +117,7 @@ class Phantom:
     parameters: EyeParameters
     anatomy: Anatomy
     view: View
+    artifacts: tuple[Artifact, ...]
 
     @property
     def gradable(self) -> bool:
@@ -70,60 +133,27 @@ class Phantom:
         """Canonical frame from the true field of view."""
         return make_frame(self.view.grid.width, self.view.grid.height, self.field, frame_size)
 
-    def truth(self, frame_size: int) -> dict[str, NDArray[np.bool_]]:
+    def truth(self, frame_size: int) -> Masks:
         """Masks drawn in the canonical frame, (frame_size, frame_size) bool each; names as in ``masks``.
 
         Structures are drawn anew at the frame's resolution, so that no resampling error enters the truth.
         """
-        frame = self.frame(frame_size)
-        grid = self.view.grid.in_frame(frame)
-        return draw_masks(self.anatomy, grid, frame.warp(self.field.mask), distances(self.anatomy, grid))
+        view = in_frame(self.view, self.frame(frame_size))
+        return draw_masks(self.anatomy, view, self.artifacts, distances(self.anatomy, view.grid))
 
 
-def render(
-    seed: int | np.random.Generator,
-    size: int = 512,
+def sit(
+    streams: Streams,
+    size: int,
     *,
     eye: Eye | None = None,
     camera: str | None = None,
     quality: float | None = None,
-    diseases: Iterable[str] = (),
     phenotypes: Mapping[str, float] | None = None,
     **parameters: Any,
-) -> Phantom:
-    """Render one phantom.
-
-    Parameters
-    ----------
-    seed : int or Generator
-        The same seed gives the same bytes. What is left open is drawn from it; fixing one thing leaves the rest as is,
-        so ``eye="OD"`` and ``eye="OS"`` with one seed are mirror images but for sensor noise.
-    size : int
-        Diameter of the field of view in pixels, times the camera's own factor (0.94-1.12).
-    eye : "OD" or "OS", optional
-    camera : str, optional
-        Key of ``camera.CAMERAS``; ``round45`` is square and has exactly ``size``.
-    quality : float, optional
-        0 (ungradable) to 1; 0.75-1 is drawn by default.
-    diseases : iterable of str
-        ``dr`` and ``amd`` add lesions.
-    phenotypes : mapping of str to float, optional
-        Standard scores (see ``anatomy.PHENOTYPES``); drawn from the population by default.
-    **parameters
-        Fields of ``EyeParameters`` to set outright, for example ``cup_ratio=0.5``.
-
-    Returns
-    -------
-    Phantom
-
-    Raises
-    ------
-    ValueError
-        For an eye, camera or phenotype that does not exist, or a quality outside 0-1.
-    TypeError
-        For an unknown parameter.
-    """
-    rng = np.random.default_rng(seed)
+) -> Sitter:
+    """Grow a healthy eye and aim a camera at it; nothing is drawn yet. Parameters and errors as in :func:`render`."""
+    rng = streams.choice
     drawn = dict(zip(PHENOTYPES, rng.standard_normal(len(PHENOTYPES)).tolist(), strict=True))
     picked_eye: Eye = "OD" if rng.random() < 0.5 else "OS"
     eye = picked_eye if eye is None else eye
@@ -137,41 +167,120 @@ def render(
         raise ValueError(f"camera is {camera!r}; known are {list(CAMERAS)}")
     if not 0.0 <= quality <= 1.0:
         raise ValueError(f"quality is {quality}; give a number from 0 to 1")
-    p = replace(EyeParameters.sample(rng, drawn if phenotypes is None else phenotypes), **parameters)
-    anatomy = build_anatomy(rng, p, frozenset(diseases))
-    view = aim(rng, CAMERAS[camera], anatomy, -1 if eye == "OD" else 1, size)
+    p = replace(EyeParameters.sample(streams.look, drawn if phenotypes is None else phenotypes), **parameters)
+    anatomy = build_anatomy(streams.anatomy, p)
+    view = aim(streams.camera, CAMERAS[camera], anatomy, -1 if eye == "OD" else 1, size)
+    return Sitter(eye, camera, quality, p, anatomy, view, streams)
+
+
+def photograph(
+    sitter: Sitter, diseases: Mapping[str, float] | None = None, findings: Collection[str] = ()
+) -> Phantom:
+    """Give an eye its findings, paint it and take the picture. Parameters as in :func:`render`."""
+    streams, view, p = sitter.streams, sitter.view, sitter.parameters
+    anatomy = afflict(streams.findings, sitter.anatomy, p, diseases, findings)
     distance = distances(anatomy, view.grid)
-    image = expose(rng, paint(rng, anatomy, p, view.grid, distance), view, quality)
-    masks = draw_masks(anatomy, view.grid, view.field.mask, distance)
+    empty = {n: np.full(distance["vein"].shape, -4.0, np.float32) for n in ("hemorrhage", "hard_exudate", "drusen")}
+    picture = paint(streams.look, anatomy, p, view.grid, {**distance, **empty})
+    artifacts = draw_artifacts(streams.camera, sitter.quality)
+    image = expose(streams.camera, picture, view, sitter.quality)
+    masks = draw_masks(anatomy, view, artifacts, distance)
     disc, fovea = (tuple(view.grid.to_px(place).tolist()) for place in (anatomy.disc.centre, anatomy.fovea))
-    return Phantom(image, masks, eye, disc, fovea, camera, quality, p, anatomy, view)
+    return Phantom(image, masks, sitter.eye, disc, fovea, sitter.camera, sitter.quality, p, anatomy, view, artifacts)
+
+
+def render(
+    seed: int | np.random.Generator,
+    size: int = 512,
+    *,
+    eye: Eye | None = None,
+    camera: str | None = None,
+    quality: float | None = None,
+    diseases: Mapping[str, float] | Iterable[str] | None = None,
+    findings: Collection[str] = (),
+    phenotypes: Mapping[str, float] | None = None,
+    shot: int = 0,
+    **parameters: Any,
+) -> Phantom:
+    """Render one phantom.
+
+    Parameters
+    ----------
+    seed : int or Generator
+        The same seed gives the same bytes. What is left open is drawn from it; fixing one thing leaves the rest as is,
+        so ``eye="OD"`` and ``eye="OS"`` with one seed are mirror images but for the camera's doing.
+    size : int
+        Diameter of the field of view in pixels, times the camera's own factor.
+    eye : "OD" or "OS", optional
+    camera : str, optional
+        Key of ``camera.CAMERAS``; ``round45`` is square and has exactly ``size``.
+    quality : float, optional
+        0 (ungradable) to 1; 0.75-1 is drawn by default.
+    diseases : mapping of str to float, or iterable of str, optional
+        Disease to severity, 0-1; a disease without severity has 0.5. None draws findings of every kind by the table of
+        prevalences; an empty one is a healthy eye.
+    findings : collection of str
+        Targets that the eye has for sure.
+    phenotypes : mapping of str to float, optional
+        Standard scores (see ``anatomy.PHENOTYPES``); drawn from the population by default.
+    shot : int
+        Number of the photograph of this eye: another one is aimed and lit anew.
+    **parameters
+        Fields of ``EyeParameters`` to set outright, for example ``cup_ratio=0.5``.
+
+    Returns
+    -------
+    Phantom
+
+    Raises
+    ------
+    ValueError
+        For an eye, camera, phenotype, disease or finding that does not exist, or a quality or severity outside 0-1.
+    TypeError
+        For an unknown parameter.
+    """
+    sitter = sit(
+        Streams.of(seed, shot),
+        size,
+        eye=eye,
+        camera=camera,
+        quality=quality,
+        phenotypes=phenotypes,
+        **parameters,
+    )
+    if diseases is not None and not isinstance(diseases, Mapping):
+        diseases = dict.fromkeys(diseases, EVEN_SEVERITY)
+    return photograph(sitter, diseases, findings)
+
+
+def in_frame(view: View, frame: Frame) -> View:
+    """Return a view on the pixels of the canonical frame."""
+    x, y = frame.to_frame([view.field.x, view.field.y])
+    field = Field(frame.warp(view.field.mask), float(x), float(y), view.field.radius * frame.scale)
+    return replace(view, grid=view.grid.in_frame(frame), field=field)
 
 
 def distances(anatomy: Anatomy, grid: Grid) -> dict[str, NDArray[np.float32]]:
-    """Signed distances (height, width) in pixels, positive inside, of everything that is drawn by stamping."""
+    """Signed distances (height, width) in pixels, positive inside, of ``artery`` and ``vein``."""
     shape = (grid.height, grid.width)
-    out = {kind: signed_distance(resample(anatomy.tree(kind), grid), shape) for kind in ("artery", "vein")}
-    for lesions in anatomy.lesions:
-        out[lesions.target] = signed_distance(
-            Strokes.dots(grid.to_px(lesions.centres), lesions.radius * grid.scale), shape
-        )
-    return out
+    return {kind: signed_distance(resample(anatomy.tree(kind), grid), shape) for kind in ("artery", "vein")}
 
 
 def draw_masks(
-    anatomy: Anatomy, grid: Grid, fov: NDArray[np.bool_], distance: Mapping[str, NDArray[np.float32]]
-) -> dict[str, NDArray[np.bool_]]:
-    """Masks (height, width) bool of all targets on a grid, cut to the field of view."""
+    anatomy: Anatomy, view: View, artifacts: Collection[Artifact], distance: Mapping[str, NDArray[np.float32]]
+) -> Masks:
+    """Masks (height, width) bool of all targets on the grid of a view, cut to the field of view."""
+    grid, fov = view.grid, view.field.mask
     u, v = grid.coordinates()
-    artery, vein = distance["artery"] >= 0, distance["vein"] >= 0
-    radius = 0.5 * anatomy.disc_diameter
-    masks = {
-        "vessel": artery | vein,
-        "artery": artery,
-        "vein": vein,
-        "optic_disc": anatomy.disc.level(u, v) <= 1,
-        "optic_cup": anatomy.cup.level(u, v) <= 1,
-        "fovea": np.hypot(u - np.float32(anatomy.fovea[0]), v - np.float32(anatomy.fovea[1])) <= radius,
-        **{target: distance[target] >= 0 for target in LESIONS},
-    }
-    return {"fov": fov, **{name: mask & fov for name, mask in masks.items()}}
+    masks: Masks = {name: np.zeros(fov.shape, bool) for name in TARGETS}
+    masks["artery"], masks["vein"] = distance["artery"] >= 0, distance["vein"] >= 0
+    masks["vessel"] = masks["artery"] | masks["vein"]
+    masks["optic_disc"] = anatomy.disc.level(u, v) <= 1
+    masks["optic_cup"] = anatomy.cup.level(u, v) <= 1
+    away = np.hypot(u - np.float32(anatomy.fovea[0]), v - np.float32(anatomy.fovea[1]))
+    masks["fovea"] = away <= 0.5 * anatomy.disc_diameter
+    for finding in getattr(anatomy, "findings", ()):
+        masks[finding.target] |= finding.distance(grid) >= 0
+    for artifact in artifacts:
+        masks[ARTIFACT] |= artifact.distance(view.field, fov.shape) >= 0
+    return {FOV: fov, **{name: mask & fov for name, mask in masks.items()}}
