@@ -33,10 +33,11 @@ def provenance(config: Config, manifest_sha256: str, weights: dict[str, str]) ->
     Returns
     -------
     dict
-        JSON-serialisable: retsam, python, libraries, config (resolved, the manifest by its file name only), hashes.
+        JSON-serialisable: retsam, python, libraries, config (resolved, files by their names only), hashes.
     """
     resolved = config.model_dump(mode="json")
-    resolved["manifest"] = resolved["manifest"].replace("\\", "/").rsplit("/", 1)[-1]
+    for block, key in ((resolved, "manifest"), (resolved["segmentation"], "masks"), (resolved["report"], "truth")):
+        block[key] = block[key] and block[key].replace("\\", "/").rsplit("/", 1)[-1]
     return {
         "retsam": __version__,
         "python": platform.python_version(),

@@ -50,7 +50,7 @@ MEANING: dict[Status, str] = {
     Status.NO_FUNDUS: "no fundus photograph: no field of view, or not the colours of a retina",
     Status.UNGRADABLE: "gradability below the threshold and the policy is to exclude",
     Status.FAILED: "an unexpected error while working on this image; the message is in the log",
-    Status.NOT_SEGMENTED: "the model does not provide a target that this needs",
+    Status.NOT_SEGMENTED: "the model does not provide a target that this needs, or the given masks lack this image",
     Status.NOT_VISIBLE: "the structure was looked for and not found",
     Status.NOT_ASSESSED: "the step that this needs gave nothing for this image (for example, no quality table)",
     Status.TOO_FEW_VESSELS: "fewer vessels than the minimum-evidence rule asks for",

@@ -10,6 +10,7 @@ rule associate:
         plan=f"{RESULTS}/manifest/plan.json",
         eyes=f"{RESULTS}/cohort/eyes.parquet",
         participants=f"{RESULTS}/cohort/participants.parquet",
+        given=GIVEN_MASKS or [],
     output:
         ensure(f"{RESULTS}/association/{{outcome}}.parquet", non_empty=True),
     log:

@@ -59,6 +59,10 @@ TRUTH = CONFIG.report.truth and study_file(
     CONFIG.report.truth,
     "set 'report: {truth: ...}' to the truth/coefficients.csv that 'retsam simulate' wrote, or leave it out",
 )
+GIVEN_MASKS = CONFIG.segmentation.masks and study_file(
+    CONFIG.segmentation.masks,
+    "set 'segmentation: {masks: ...}' to a Parquet table as 'retsam segment' makes it, or leave it out",
+)
 # Where the photographs are is no property of a result: scripts take it from here and not from params, so that a moved
 # study computes nothing again.
 config["photographs"] = str(Path(MANIFEST).parent)

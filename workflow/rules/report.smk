@@ -12,6 +12,7 @@ localrules:
 rule provenance:
     input:
         plan=f"{RESULTS}/manifest/plan.json",
+        given=GIVEN_MASKS or [],
     output:
         f"{RESULTS}/provenance.json",
     log:

@@ -1,6 +1,6 @@
 """Segmentation.
 
-In:  one shard table and its photographs.
+In:  one shard table and its photographs; or the study's table of given masks (segmentation.masks).
 Out: masks/NNNNN.parquet, one row per image and target: status, COCO run lengths, points, frame.
 """
 
@@ -8,6 +8,7 @@ Out: masks/NNNNN.parquet, one row per image and target: status, COCO run lengths
 rule segment_shard:
     input:
         shard=shard_table,
+        given=GIVEN_MASKS or [],
     output:
         ensure(f"{RESULTS}/masks/{{shard}}.parquet", non_empty=True),
     log:
