@@ -9,9 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from retsam.phantom.raster import FAR, Grid
 
-MARGIN = 4.0
-"""How far outside its outline a shape is drawn, pixels; twice :data:`raster.FAR` is never asked for."""
-
 
 @dataclass(frozen=True)
 class Blobs:
@@ -95,15 +92,15 @@ class Blobs:
         """Return some of the outlines."""
         return type(self)(*(x[chosen] for x in (self.centres, self.radius, self.aspect, self.angle, self.waves)))
 
-    def signed_distance(self, grid: Grid) -> NDArray[np.float32]:
+    def signed_distance(self, grid: Grid, lowest: float = FAR) -> NDArray[np.float32]:
         """Largest signed distance (height, width) to any outline in pixels, positive inside.
 
         First-order: the level set over the length of its gradient, so right at the border and for circles everywhere.
-        Never below :data:`raster.FAR`.
+        Never below ``lowest``, which soft borders need further out than masks do.
         """
-        out = np.full((grid.height, grid.width), FAR, np.float32)
+        out = np.full((grid.height, grid.width), lowest, np.float32)
         middle = grid.to_px(self.centres)
-        reach = self.reach * grid.scale + MARGIN
+        reach = self.reach * grid.scale - lowest
         low = np.maximum(np.ceil(middle - reach[:, None]).astype(int), 0)
         high = np.minimum(np.floor(middle + reach[:, None]).astype(int) + 1, [grid.width, grid.height])
         for i in np.flatnonzero((high > low).all(axis=1)):
@@ -129,4 +126,4 @@ class Blobs:
                 for k, (a, b) in enumerate(self.waves[i], start=2)
             )
         slope = np.hypot(p / np.float32(long), q / np.float32(short)) / rho
-        return np.maximum((border - rho) / slope, np.float32(FAR)).astype(np.float32)
+        return ((border - rho) / slope).astype(np.float32)
