@@ -2,7 +2,7 @@
 
 A :class:`Parameter` turns a standard score into a value, so that a parameter can be drawn on its own or follow a score
 that is correlated with age, the fellow eye or a disease. A table is a tuple of rows; each part of the generator keeps
-its own (:data:`CAMERA` here) and :func:`table_markdown` prints them for the documentation.
+its own, the camera's are here, and :func:`table_markdown` prints them for the documentation.
 """
 
 import math
@@ -123,3 +123,70 @@ def table_markdown(table: Table) -> str:
             law += f" within {row.low:g} to {row.high:g}"
         lines.append(f"| `{row.name}` | {row.unit} | {law} | {percentiles} | {row.meaning} | {row.source} |")
     return "\n".join(lines) + "\n"
+
+
+BY_EYE = "by eye"
+
+AIM: Table = (
+    Parameter(
+        "gaze", "", "uniform", 0.0, 1.0, "macula-centred below 0.5, between above, disc-centred above 0.85", BY_EYE
+    ),
+    Parameter("along", "", "normal", 0.0, 0.06, "how far the aim is off on the disc-fovea line, in its length", BY_EYE),
+    Parameter("across", "degree", "normal", 0.0, 0.8, "how far it is off across that line", BY_EYE, -2.4, 2.4),
+    Parameter(
+        "magnification",
+        "",
+        "lognormal",
+        1.0,
+        0.025,
+        "factor on the preset's scale: axial length, working distance",
+        BY_EYE,
+        0.93,
+        1.07,
+    ),
+)
+"""Where a photograph looks; see :func:`retsam.phantom.camera.aim`."""
+
+EXPOSURE: Table = (
+    Parameter("exposure", "", "lognormal", 1.0, 0.10, "factor on all light", BY_EYE, 0.7, 1.3),
+    Parameter("light_x", "radius", "normal", 0.0, 0.22, "centre of the light from the field's, temporal", BY_EYE),
+    Parameter("light_y", "radius", "normal", 0.0, 0.22, "the same, downwards", BY_EYE),
+    Parameter("vignette", "", "lognormal", 1.0, 0.25, "factor on the preset's loss of light at the rim", BY_EYE),
+    Parameter("tint_red", "", "lognormal", 1.0, 0.03, "factor on red", BY_EYE),
+    Parameter("tint_blue", "", "lognormal", 1.0, 0.12, "factor on blue", BY_EYE),
+    Parameter("focus", "", "lognormal", 1.0, 0.15, "factor on the preset's blur", BY_EYE),
+    Parameter("scatter", "", "logit-normal", 0.16, 0.5, "light that the lens and vitreous spread widely", BY_EYE),
+    Parameter("glow", "", "logit-normal", 0.06, 0.8, "pale light at one side of the rim", BY_EYE, 0.0, 0.3),
+    Parameter("glow_side", "degree", "uniform", 0.0, 360.0, "direction of that side, from temporal", BY_EYE),
+    Parameter("grain", "", "lognormal", 1.0, 0.15, "factor on the preset's noise", BY_EYE),
+)
+"""How a photograph without fault comes out."""
+
+FAULTS: Table = (
+    Parameter("dominant", "", "uniform", 0.0, 1.0, "which fault dominates, all alike", BY_EYE),
+    Parameter("defocus", "", "uniform", 0.1, 0.4, "share of defocus where another fault dominates", BY_EYE),
+    Parameter("motion", "", "uniform", 0.0, 0.3, "share of motion", BY_EYE),
+    Parameter("darkness", "", "uniform", 0.1, 0.4, "share of underexposure", BY_EYE),
+    Parameter("haze", "", "uniform", 0.1, 0.4, "share of haze, as by a cataract", BY_EYE),
+    Parameter("uneven", "", "uniform", 0.1, 0.4, "share of light that misses one side", BY_EYE),
+    Parameter("motion_angle", "degree", "uniform", 0.0, 180.0, "direction of motion", BY_EYE),
+    Parameter("dark_side", "degree", "uniform", 0.0, 360.0, "direction of the side that the light misses", BY_EYE),
+    Parameter("flare", "", "uniform", 0.0, 1.0, "pale light in its place", BY_EYE),
+)
+"""What a falling quality dial brings; shares are relative to the dominant fault."""
+
+ARTIFACTS: Table = (
+    Parameter("lashes", "", "uniform", 0.0, 1.0, "there are some above a threshold that falls with the dial", BY_EYE),
+    Parameter("lash_side", "", "uniform", 0.0, 1.0, "at the lower rim below 0.75, else at the upper", BY_EYE),
+    Parameter("lash_lean", "", "normal", 0.0, 1.0, "common lean of the lashes", BY_EYE, -2.0, 2.0),
+    Parameter("lash_width", "radius", "lognormal", 0.016, 0.3, "half width at the root", BY_EYE, 0.008, 0.03),
+    Parameter("lash_opacity", "", "logit-normal", 0.6, 0.5, "opacity of the lashes", BY_EYE),
+    Parameter("dust", "", "uniform", 0.0, 1.0, "there is some above a threshold that falls with the dial", BY_EYE),
+    Parameter("ghost", "", "uniform", 0.0, 1.0, "reflex of the lens in the middle, as above", BY_EYE),
+    Parameter("flare", "", "uniform", 0.0, 1.0, "bright crescent at the rim, as above", BY_EYE),
+    Parameter("flare_side", "degree", "uniform", 0.0, 360.0, "where it is, from temporal", BY_EYE),
+    Parameter("flare_depth", "radius", "lognormal", 0.22, 0.35, "how far it reaches in", BY_EYE, 0.08, 0.5),
+    Parameter("smear", "", "uniform", 0.0, 1.0, "smudge on the lens, as above", BY_EYE),
+    Parameter("smear_size", "radius", "lognormal", 0.2, 0.3, "its longer semi-axis", BY_EYE, 0.1, 0.4),
+)
+"""What lies between retina and sensor; see :func:`retsam.phantom.artifacts.draw_artifacts`."""
