@@ -1,70 +1,96 @@
-"""One eye: its parameters, drawn from phenotypes, and its anatomy in degrees.
-
-Typical values: disc 1.8 mm = 6.2 degrees (0.29 mm per degree), disc-fovea distance 2.5 disc diameters, vertical
-cup-disc ratio 0.34 +- 0.12 in health (KNHANES, Korean J Ophthalmol 2015;29:336), widest vein about 0.15 mm, fovea 6-7
-degrees below the horizontal through the disc.
-"""
+"""One healthy eye: its parameters, drawn from a table and from phenotypes, and its anatomy in degrees."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from retsam.phantom.vessels import Kind, Segment, TreeParameters, grow_tree
+from retsam.phantom.disc import Ellipse, Outline, draw_cup
+from retsam.phantom.finding import Finding
+from retsam.phantom.population import Parameter, Table
+from retsam.phantom.vessels import Crossing, Kind, Segment, TreeParameters, crossings, grow_trees
 
 PHENOTYPES = ("calibre", "density", "tortuosity", "disc_size", "cup", "elongation")
 """Latent phenotypes of an eye, each standard normal in the population."""
 
+_EYE = "by eye"
+_KNUDTSON = "SD of central equivalents about 9 % of their mean; artery/vein ratio 0.67-0.70 (Curr Eye Res 2003;27:143)"
+_DISC = "disc 1.8 mm high at 0.29 mm per degree, area CV 15-20 % (Jonas, Invest Ophthalmol Vis Sci 1988;29:1151)"
+_CUP = "vertical ratio 0.34, SD 0.12, in health (KNHANES, Korean J Ophthalmol 2015;29:336)"
+_FOVEA = "2.5 disc diameters from the disc, 6-7 degrees below it (Hong et al., Graefes 2010;248:873)"
+
+EYE: Table = (
+    Parameter("calibre", "", "lognormal", 1.0, 0.085, "factor on all vessel widths", _KNUDTSON),
+    Parameter("artery_vein_ratio", "", "normal", 0.80, 0.025, "width of arterial over venous trunks", _KNUDTSON),
+    Parameter("smallest_radius", "degree", "lognormal", 0.052, 0.13, "of the thinnest vessels at calibre 1", _EYE),
+    Parameter("branch_survival", "", "logit-normal", 0.82, 0.8, "probability that a side branch exists", _EYE),
+    Parameter("tortuosity", "radian", "lognormal", 0.3, 0.4, "amplitude of the heading wave of vessels", _EYE),
+    Parameter("disc_diameter", "degree", "lognormal", 6.2, 0.06, "vertical diameter of the disc", _DISC, 4.6, 8.2),
+    Parameter("disc_ovality", "", "normal", 0.92, 0.036, "horizontal over vertical diameter", _DISC, 0.72, 1.06),
+    Parameter("disc_tilt", "degree", "normal", 0.0, 8.0, "torsion, upper end to temporal positive", _EYE, -30.0, 30.0),
+    Parameter("cup_ratio", "", "logit-normal", 0.36, 0.5, "vertical cup-disc ratio", _CUP, 0.12, 0.88),
+    Parameter("cup_wide", "", "lognormal", 1.09, 0.06, "horizontal over vertical cup-disc ratio", _DISC, 0.9, 1.3),
+    Parameter("cup_temporal", "", "normal", 0.04, 0.05, "the cup's shift in mean rim widths", "ISNT rule", -0.15, 0.2),
+    Parameter("cup_superior", "", "normal", 0.04, 0.05, "the cup's shift in mean rim widths", "ISNT rule", -0.15, 0.2),
+    Parameter("fovea_distance", "degree", "lognormal", 15.5, 0.072, "disc centre to fovea", _FOVEA, 12.0, 20.0),
+    Parameter("fovea_angle", "degree", "normal", 6.5, 2.5, "of the fovea below the disc's horizontal", _FOVEA, -2, 15),
+    Parameter(
+        "arcade_height", "", "normal", 0.68, 0.04, "of the arcades at the fovea, in disc-fovea distances", _EYE, 0.5
+    ),
+    Parameter("tessellation", "", "logit-normal", 0.25, 1.1, "how far the choroid's vessels show", _EYE),
+    Parameter("pigment", "", "logit-normal", 0.5, 1.1, "of choroid and retinal pigment epithelium", _EYE),
+    Parameter("macular_pigment", "", "logit-normal", 0.6, 0.5, "darkening and yellowing of the macula", _EYE),
+    Parameter("sheen", "", "logit-normal", 0.3, 1.1, "of the nerve-fibre layer: young and dark eyes have more", _EYE),
+)
+"""How healthy eyes vary. A parameter's score is its own but for what :data:`LOADINGS` gives it from the phenotypes."""
+
+LOADINGS: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "calibre": {"calibre": 1.0},
+        "smallest_radius": {"density": -1.0},
+        "branch_survival": {"density": 1.0},
+        "tortuosity": {"tortuosity": 1.0},
+        "disc_diameter": {"disc_size": 0.85, "elongation": -0.5},
+        "disc_ovality": {"elongation": -0.8},
+        "cup_ratio": {"cup": 1.0},
+        "fovea_distance": {"elongation": 0.97},
+        "tessellation": {"elongation": 0.8},
+    }
+)
+"""Correlation of a parameter's score with each phenotype; the rest of its variance is its own."""
+
+VEIN_RADIUS = 0.27
+"""Of a temporal venous trunk at ``calibre`` 1, degrees: 0.16 mm wide."""
+
+_MEDIAN = {row.name: row.at(0.0) for row in EYE}
+
 
 @dataclass(frozen=True)
 class EyeParameters:
-    """Everything that decides an eye's anatomy; the population's medians are the defaults.
+    """Everything that decides a healthy eye's anatomy: the rows of :data:`EYE`; the medians are the defaults."""
 
-    Attributes
-    ----------
-    calibre : float
-        Factor on all vessel widths.
-    smallest_radius : float
-        Of the thinnest vessels, degrees at ``calibre`` 1.
-    branch_survival : float
-        Probability that a side branch exists, 0-1.
-    tortuosity : float
-        Amplitude of the heading wave of vessels, radians.
-    disc_diameter : float
-        Vertical diameter, degrees.
-    disc_ovality : float
-        Horizontal / vertical diameter.
-    disc_tilt : float
-        Rotation of the vertical axis, degrees, positive towards temporal.
-    cup_ratio : float
-        Vertical cup-disc ratio, 0-1.
-    fovea_distance : float
-        Disc centre to fovea, degrees.
-    fovea_angle : float
-        Of the fovea below the horizontal through the disc, degrees.
-    arcade_height : float
-        Of the arcades above and below the fovea, as a fraction of ``fovea_distance``.
-    tessellation, pigment, macular_pigment : float
-        Strength of the look, 0-1.
-    """
-
-    calibre: float = 1.0
-    smallest_radius: float = 0.055
-    branch_survival: float = 0.8
-    tortuosity: float = 0.3
-    disc_diameter: float = 6.2
-    disc_ovality: float = 0.92
-    disc_tilt: float = 0.0
-    cup_ratio: float = 0.36
-    fovea_distance: float = 15.5
-    fovea_angle: float = 6.5
-    arcade_height: float = 0.68
-    tessellation: float = 0.25
-    pigment: float = 0.5
-    macular_pigment: float = 0.6
+    calibre: float = _MEDIAN["calibre"]
+    artery_vein_ratio: float = _MEDIAN["artery_vein_ratio"]
+    smallest_radius: float = _MEDIAN["smallest_radius"]
+    branch_survival: float = _MEDIAN["branch_survival"]
+    tortuosity: float = _MEDIAN["tortuosity"]
+    disc_diameter: float = _MEDIAN["disc_diameter"]
+    disc_ovality: float = _MEDIAN["disc_ovality"]
+    disc_tilt: float = _MEDIAN["disc_tilt"]
+    cup_ratio: float = _MEDIAN["cup_ratio"]
+    cup_wide: float = _MEDIAN["cup_wide"]
+    cup_temporal: float = _MEDIAN["cup_temporal"]
+    cup_superior: float = _MEDIAN["cup_superior"]
+    fovea_distance: float = _MEDIAN["fovea_distance"]
+    fovea_angle: float = _MEDIAN["fovea_angle"]
+    arcade_height: float = _MEDIAN["arcade_height"]
+    tessellation: float = _MEDIAN["tessellation"]
+    pigment: float = _MEDIAN["pigment"]
+    macular_pigment: float = _MEDIAN["macular_pigment"]
+    sheen: float = _MEDIAN["sheen"]
 
     @classmethod
     def sample(cls, rng: np.random.Generator, phenotypes: Mapping[str, float]) -> Self:
@@ -73,61 +99,29 @@ class EyeParameters:
         Parameters
         ----------
         rng : Generator
-            For what the phenotypes leave open.
+            For what the phenotypes leave open; one normal number per parameter is taken.
         phenotypes : mapping of str to float
             Standard scores for :data:`PHENOTYPES`; a missing one is 0.
+
+        Raises
+        ------
+        ValueError
+            For a phenotype that does not exist.
         """
-        z = {name: float(phenotypes.get(name, 0.0)) for name in PHENOTYPES}
-        unknown = set(phenotypes) - set(z)
+        unknown = set(phenotypes) - set(PHENOTYPES)
         if unknown:
             raise ValueError(f"unknown phenotypes {sorted(unknown)}; known are {list(PHENOTYPES)}")
-        noise = rng.standard_normal(7)
-        logit_cup = math.log(0.36 / 0.64) + 0.5 * z["cup"]
-        return cls(
-            calibre=math.exp(0.06 * z["calibre"]),
-            smallest_radius=0.052 * math.exp(-0.13 * z["density"]),
-            branch_survival=_squash(1.5 + 0.8 * z["density"]),
-            tortuosity=0.3 * math.exp(0.4 * z["tortuosity"]),
-            disc_diameter=6.2 * math.exp(0.05 * z["disc_size"] - 0.03 * z["elongation"]),
-            disc_ovality=float(np.clip(0.92 - 0.03 * z["elongation"] + 0.02 * noise[0], 0.72, 1.06)),
-            disc_tilt=8.0 * noise[1],
-            cup_ratio=float(np.clip(1.0 / (1.0 + math.exp(-logit_cup)), 0.12, 0.88)),
-            fovea_distance=15.5 * math.exp(0.07 * z["elongation"] + 0.015 * noise[2]),
-            fovea_angle=6.5 + 2.5 * noise[3],
-            arcade_height=0.68 + 0.04 * noise[4],
-            tessellation=_squash(-1.1 + 1.0 * z["elongation"]),
-            pigment=_squash(1.1 * noise[5]),
-            macular_pigment=_squash(0.4 + 0.5 * noise[6]),
-        )
+        own = rng.standard_normal(len(EYE)).tolist()
+        values = {}
+        for row, rest in zip(EYE, own, strict=True):
+            loading = LOADINGS.get(row.name, {})
+            score = sum(weight * float(phenotypes.get(name, 0.0)) for name, weight in loading.items())
+            left = math.sqrt(max(0.0, 1.0 - sum(weight**2 for weight in loading.values())))
+            values[row.name] = row.at(score + left * rest)
+        return cls(**values)
 
 
-def _squash(x: float) -> float:
-    return 1.0 / (1.0 + math.exp(-x))
-
-
-@dataclass(frozen=True)
-class Ellipse:
-    """A filled ellipse: centre (u, v), semi-axes, and rotation of the vertical one, degrees throughout."""
-
-    centre: tuple[float, float]
-    semi_u: float
-    semi_v: float
-    tilt: float = 0.0
-
-    def level(self, u: NDArray[np.float32], v: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Relative distance from the centre: 1 on the border, below 1 inside."""
-        c, s = math.cos(math.radians(self.tilt)), math.sin(math.radians(self.tilt))
-        du, dv = u - np.float32(self.centre[0]), v - np.float32(self.centre[1])
-        return np.hypot((c * du + s * dv) / np.float32(self.semi_u), (c * dv - s * du) / np.float32(self.semi_v))
-
-
-@dataclass(frozen=True)
-class Lesions:
-    """Round lesions of one target: centres (n, 2) and radii (n,), degrees."""
-
-    target: str
-    centres: NDArray[np.float64]
-    radius: NDArray[np.float64]
+assert [field.name for field in fields(EyeParameters)] == list(_MEDIAN)
 
 
 @dataclass(frozen=True)
@@ -136,18 +130,24 @@ class Anatomy:
 
     Attributes
     ----------
-    disc, cup : Ellipse
+    disc : Ellipse
+    cup : Outline
+        About the disc's centre, inside the disc.
     fovea : tuple of float
     vessels : tuple of Segment
         Both trees, horizontal axes.
-    lesions : tuple of Lesions
+    crossings : tuple of Crossing
+        Where arteries cross veins.
+    findings : tuple of Finding
+        Empty in health.
     """
 
     disc: Ellipse
-    cup: Ellipse
+    cup: Outline
     fovea: tuple[float, float]
     vessels: tuple[Segment, ...]
-    lesions: tuple[Lesions, ...] = ()
+    crossings: tuple[Crossing, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def disc_diameter(self) -> float:
@@ -159,60 +159,47 @@ class Anatomy:
         return tuple(s for s in self.vessels if s.kind == kind)
 
 
-def build_anatomy(rng: np.random.Generator, p: EyeParameters, diseases: frozenset[str] = frozenset()) -> Anatomy:
-    """Grow an eye.
+def build_anatomy(rng: np.random.Generator, p: EyeParameters) -> Anatomy:
+    """Grow a healthy eye.
 
     Parameters
     ----------
     rng : Generator
     p : EyeParameters
-    diseases : frozenset of str
-        ``dr`` adds hemorrhages and hard exudates, ``amd`` adds drusen; others change nothing here.
+
+    Returns
+    -------
+    Anatomy
+        Without findings.
     """
+    for_cup, for_vessels = rng.spawn(2)
     angle = math.radians(p.fovea_angle)
-    rotation = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     fovea = (p.fovea_distance * math.cos(angle), p.fovea_distance * math.sin(angle))
     disc = Ellipse((0.0, 0.0), 0.5 * p.disc_diameter * p.disc_ovality, 0.5 * p.disc_diameter, p.disc_tilt)
-    vessels = []
+    cup = draw_cup(for_cup, disc, p.cup_ratio, p.cup_wide, (p.cup_temporal, p.cup_superior))
+    vessels = _grow_vessels(for_vessels, p)
+    return Anatomy(disc, cup, fovea, vessels, crossings(vessels))
+
+
+def _grow_vessels(rng: np.random.Generator, p: EyeParameters) -> tuple[Segment, ...]:
+    """Both trees, turned from the disc-fovea axis to the horizontal."""
     split = rng.uniform(0.5, 1.1, size=2) * rng.choice([-1.0, 1.0], size=2)
     heights = p.arcade_height * p.fovea_distance * np.exp(0.06 * rng.standard_normal(2))
-    kinds: tuple[tuple[Kind, float, float], ...] = (("vein", 0.27, 1.0), ("artery", 0.205, -1.0))
-    for kind, width, sign in kinds:
-        tree = TreeParameters(
+
+    def tree(width: float, wave: float, sign: float) -> TreeParameters:
+        return TreeParameters(
             root_radius=width * p.calibre,
             smallest_radius=p.smallest_radius * p.calibre,
             spacing=2.7,
             survival=p.branch_survival,
-            tortuosity=p.tortuosity * (1.0 if kind == "vein" else 0.9),
+            tortuosity=wave * p.tortuosity,
             fovea_distance=p.fovea_distance,
             disc_radius=0.5 * p.disc_diameter,
             arcade_height=(float(heights[0]), float(heights[1])),
             split=(float(sign * split[0]), float(sign * split[1])),
         )
-        vessels += [replace(s, points=s.points @ rotation) for s in grow_tree(rng, kind, tree)]
-    healthy = Anatomy(disc, _cup(rng, p, disc), fovea, tuple(vessels))
-    return replace(healthy, lesions=_lesions(rng, healthy, diseases))
 
-
-def _cup(rng: np.random.Generator, p: EyeParameters, disc: Ellipse) -> Ellipse:
-    """Similar to the disc, a little off centre, always inside it."""
-    shift = 0.25 * (1.0 - p.cup_ratio) * rng.uniform(-1.0, 1.0, size=2) * np.array([disc.semi_u, disc.semi_v])
-    wide = min(p.cup_ratio * math.exp(0.06 * rng.standard_normal()), 0.3 + 0.7 * p.cup_ratio)
-    return Ellipse((float(shift[0]), float(shift[1])), disc.semi_u * wide, disc.semi_v * p.cup_ratio, disc.tilt)
-
-
-def _lesions(rng: np.random.Generator, anatomy: Anatomy, diseases: frozenset[str]) -> tuple[Lesions, ...]:
-    """Disease leaves its signs: where they occur is simplified to a spread around the macula, off the disc."""
-    plan = {
-        "hemorrhage": ("dr", rng.integers(4, 14), 7.0, (0.12, 0.35)),
-        "hard_exudate": ("dr", rng.integers(0, 16), 3.5, (0.10, 0.24)),
-        "drusen": ("amd", rng.integers(8, 30), 2.6, (0.10, 0.30)),
-    }
-    out = []
-    for target, (disease, count, spread, (low, high)) in plan.items():
-        number = int(count) if disease in diseases else 0
-        centres = np.array(anatomy.fovea) + spread * rng.standard_normal((number, 2))
-        radius = np.exp(rng.uniform(math.log(low), math.log(high), size=number))
-        away = np.hypot(*centres.T) > 0.75 * anatomy.disc_diameter + radius
-        out.append(Lesions(target, centres[away], radius[away]))
-    return tuple(out)
+    artery, vein = tree(p.artery_vein_ratio * VEIN_RADIUS, 0.9, -1.0), tree(VEIN_RADIUS, 1.0, 1.0)
+    c, s = math.cos(math.radians(p.fovea_angle)), math.sin(math.radians(p.fovea_angle))
+    rotation = np.array([[c, s], [-s, c]])
+    return tuple(replace(x, points=x.points @ rotation) for x in grow_trees(rng, artery, vein))

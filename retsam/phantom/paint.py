@@ -116,7 +116,7 @@ def _disc(rng: np.random.Generator, out: Image, anatomy: Anatomy, grid: Grid, u:
     rim = step((1.0 - level) * radius, 0.12)
     blend(out, RIM, rim)
     out *= 1.0 + rim[..., None] * (pallor[..., None] * np.array([0.0, 0.9, 1.2], np.float32) + np.float32(tone - 1.0))
-    inner = step((1.0 - cup) * np.float32(anatomy.cup.semi_u), 0.18)
+    inner = step(anatomy.cup.signed_distance(grid) / np.float32(grid.scale), 0.18)
     blend(out, CUP, 0.85 * inner)
     out *= 1.0 + rim[..., None] * (texture - 1.0)[..., None]
 
