@@ -1,6 +1,6 @@
 """A phantom: one photograph with everything that is true about it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from retsam.field import Field, make_frame
 from retsam.geometry import Frame
 from retsam.phantom.anatomy import PHENOTYPES, Anatomy, EyeParameters, build_anatomy
+from retsam.phantom.artifacts import Artifact, artifact_mask, draw_artifacts
 from retsam.phantom.camera import CAMERAS, GRADABLE_FROM, View, aim, expose
 from retsam.phantom.paint import paint
 from retsam.phantom.raster import Grid, resample, signed_distance
@@ -18,15 +19,8 @@ from retsam.taxonomy import FOV, TARGETS
 Eye = Literal["OD", "OS"]
 Masks = dict[str, NDArray[np.bool_]]
 
-Artifact = Any  # TRANSITION
-
-
 def afflict(rng, anatomy, p, diseases, findings):  # TRANSITION
     return replace(anatomy, findings=()) if hasattr(anatomy, "findings") else anatomy
-
-
-def draw_artifacts(rng, quality):  # TRANSITION
-    return ()
 
 
 ARTIFACT = "artifact"
@@ -182,8 +176,8 @@ def photograph(
     distance = distances(anatomy, view.grid)
     empty = {n: np.full(distance["vein"].shape, -4.0, np.float32) for n in ("hemorrhage", "hard_exudate", "drusen")}
     picture = paint(streams.look, anatomy, p, view.grid, {**distance, **empty})
-    artifacts = draw_artifacts(streams.camera, sitter.quality)
-    image = expose(streams.camera, picture, view, sitter.quality)
+    artifacts = draw_artifacts(streams.camera, sitter.quality, view.grid.sign)
+    image = expose(streams.camera, picture, view, sitter.quality, artifacts)
     masks = draw_masks(anatomy, view, artifacts, distance)
     disc, fovea = (tuple(view.grid.to_px(place).tolist()) for place in (anatomy.disc.centre, anatomy.fovea))
     return Phantom(image, masks, sitter.eye, disc, fovea, sitter.camera, sitter.quality, p, anatomy, view, artifacts)
@@ -267,7 +261,7 @@ def distances(anatomy: Anatomy, grid: Grid) -> dict[str, NDArray[np.float32]]:
 
 
 def draw_masks(
-    anatomy: Anatomy, view: View, artifacts: Collection[Artifact], distance: Mapping[str, NDArray[np.float32]]
+    anatomy: Anatomy, view: View, artifacts: Sequence[Artifact], distance: Mapping[str, NDArray[np.float32]]
 ) -> Masks:
     """Masks (height, width) bool of all targets on the grid of a view, cut to the field of view."""
     grid, fov = view.grid, view.field.mask
@@ -281,6 +275,5 @@ def draw_masks(
     masks["fovea"] = away <= 0.5 * anatomy.disc_diameter
     for finding in getattr(anatomy, "findings", ()):
         masks[finding.target] |= finding.distance(grid) >= 0
-    for artifact in artifacts:
-        masks[ARTIFACT] |= artifact.distance(view.field, fov.shape) >= 0
+    masks[ARTIFACT] = artifact_mask(artifacts, view.field, fov.shape)
     return {FOV: fov, **{name: mask & fov for name, mask in masks.items()}}
