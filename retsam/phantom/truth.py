@@ -1,0 +1,567 @@
+"""The generator's own biomarker values of an eye, under the catalogue's names and in its units.
+
+They come from the anatomy itself: centrelines, radii, outlines and single lesions, in degrees, by closed formulas or by
+sums along lines sampled :data:`retsam.phantom.branches.SAMPLE` apart. Nothing is measured on a drawn mask but for
+
+- the parts of regions in view (:data:`LATTICE` points across the field of view);
+- findings that are no set of separate spots, drawn at :data:`DRAWN` pixels across the field of view.
+
+What the catalogue leaves out of a segment (the inside of the vessels at its ends, segments too short) is left out here
+as well, so that both speak of the same vessels; lengths that decide are px at a frame of 1024 px as they are there.
+
+Where truth and measurement differ by definition
+------------------------------------------------
+- A disc or a fovea that the border of the field cuts keeps its whole shape here.
+- ``vessel`` is the union of both trees: its segments end at branchings and where artery and vein cross. Its area is the
+  sum of both trees' less what they share at the crossings.
+- Vessels that touch without crossing stay two vessels.
+- Curvature is that of the centreline itself, without a smoothing window.
+- Not given, for they are measures of a pixel picture: fractal dimensions, lacunarity, sparsity; and, as their
+  definitions rest on the smoothing window, tortuosity density and inflection density.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from retsam.geometry import ZONES, RetinalAxes, Zone
+from retsam.phantom.anatomy import Anatomy
+from retsam.phantom.branches import Bools, Branches, Floats, Ints, branches, within
+from retsam.phantom.camera import View
+from retsam.phantom.disc import ANGLES, cup_disc_ratios, least_rim_ratio, sector_rim_width
+from retsam.phantom.finding import Finding
+from retsam.phantom.raster import Grid
+from retsam.taxonomy import TARGETS
+
+LATTICE = 256
+"""Points across the field of view that regions are counted with."""
+DRAWN = 1024
+"""Pixels across the field of view at which findings are drawn where their area or number needs it."""
+PICTURE_FINDINGS = ("artifact",)
+"""Lesion targets that belong to the photograph and not to the eye; they have no value here."""
+
+NAN = math.nan
+CIRCLES = tuple(round(1.0 + 0.1 * k, 1) for k in range(6))
+"""Radii of the circles of central equivalents, disc diameters."""
+
+_FRAME = 1024  # px at which the lengths below are given
+_CALIBRE = 10.0
+_CURVE = 40.0
+_CLOSE = 10.0
+_BRANCH = 20.0
+_SPECK = 2.0  # px^2
+_BORDER = 0.02 * _FRAME
+_ROUND = 0.95
+
+
+def values(anatomy: Anatomy, view: View, *, um_per_px: float | None = None) -> dict[str, float]:
+    """Calculate the true biomarkers of an eye as one photograph shows it.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        With or without findings.
+    view : View
+        Where the retina lies on the photograph, and the field of view: only what is inside it counts.
+    um_per_px : float, optional
+        Micrometres per pixel of ``view``, as the manifest gives it; without it values in micrometres are NaN.
+
+    Returns
+    -------
+    dict of str to float
+        NaN where the catalogue would give no value. Units are the catalogue's.
+    """
+    scene = _Scene(anatomy, view, NAN if um_per_px is None else um_per_px)
+    trees = {
+        "vessel": branches(anatomy.vessels, view),
+        "artery": branches(anatomy.tree("artery"), view),
+        "vein": branches(anatomy.tree("vein"), view),
+    }
+    out: dict[str, float] = {}
+    for target, tree in trees.items():
+        enough = tree.length >= scene.field_diameter
+        for measure in (_calibres, _geometry, _network):
+            out |= {f"{target}_{name}": value if enough else NAN for name, value in measure(scene, tree).items()}
+        if target != "vessel":
+            out |= {n: value if enough else NAN for n, value in _equivalents(scene, tree, target).items()}
+    out["avr_knudtson"] = out["crae_knudtson"] / out["crve_knudtson"]
+    out["avr_hubbard"] = out["crae_hubbard_um"] / out["crve_hubbard_um"]
+    return out | _disc_fovea(scene, trees["vessel"]) | _disc_cup(scene) | _findings(scene)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """An eye, its view, and what several measures need; lengths in degrees."""
+
+    anatomy: Anatomy
+    view: View
+    um_per_px: float
+
+    @cached_property
+    def px(self) -> float:
+        """A pixel of a frame of 1024 px."""
+        return self.field_diameter / _FRAME
+
+    @property
+    def field_diameter(self) -> float:
+        return 2.0 * self.view.field.radius / self.view.grid.scale
+
+    @cached_property
+    def field_area(self) -> float:
+        return float(np.count_nonzero(self.view.field.mask)) / self.view.grid.scale**2
+
+    @property
+    def um(self) -> float:
+        """Micrometres per degree."""
+        return self.um_per_px * self.view.grid.scale
+
+    @cached_property
+    def dd(self) -> float:
+        """Disc diameter; NaN if no part of the disc is in view."""
+        seen = within(self.view, np.vstack([self.anatomy.disc.points, self.anatomy.disc.centre])).any()
+        return self.anatomy.disc_diameter if seen else NAN
+
+    @cached_property
+    def fovea_seen(self) -> bool:
+        """Whether any part of the circle of one disc diameter about the fovea is in view."""
+        circle = 0.5 * self.anatomy.disc_diameter * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
+        return bool(within(self.view, np.vstack([circle, [0.0, 0.0]]) + self.anatomy.fovea).any())
+
+    @cached_property
+    def axes(self) -> RetinalAxes | None:
+        """Axes from disc to fovea, None where one of them is missing or they cannot belong to one eye."""
+        axes = RetinalAxes(self.anatomy.disc.centre, self.anatomy.fovea, self.anatomy.disc_diameter)
+        return axes if math.isfinite(self.dd) and self.fovea_seen and axes.plausible else None
+
+    @cached_property
+    def lattice(self) -> Floats:
+        """Points (P, 2) of a square lattice in view."""
+        step = self.field_diameter / LATTICE
+        line = (np.arange(LATTICE) + 0.5) * step - self.field_diameter / 2
+        across, down = np.meshgrid(line, line)
+        middle = self.to_degrees(np.array([self.view.field.x, self.view.field.y]))
+        points = np.column_stack([across.ravel(), down.ravel()]) + middle
+        return points[within(self.view, points)]
+
+    @property
+    def cell(self) -> float:
+        """Area that a lattice point stands for."""
+        return (self.field_diameter / LATTICE) ** 2
+
+    def to_degrees(self, xy: Floats) -> Floats:
+        """Retinal points (..., 2) of photograph pixels."""
+        grid = self.view.grid
+        return (xy - [grid.x0, grid.y0]) / grid.scale * [grid.sign, 1]
+
+    def in_zone(self, zone: Zone, uv: Floats) -> Bools:
+        """Which points (n, 2) lie in a zone; the disc is no part of a zone about the fovea."""
+        disc = zone.origin == "disc"
+        offset = (uv - (self.anatomy.disc.centre if disc else self.anatomy.fovea)) / self.dd
+        rho = np.hypot(*offset.T)
+        inside = (rho >= zone.inner) & (rho <= zone.outer)
+        if zone.quadrant and self.axes is not None:
+            temporal, superior = self.axes.coordinates(uv).T
+            along, across = (temporal, superior) if zone.quadrant in ("temporal", "nasal") else (superior, temporal)
+            inside &= (along if zone.quadrant in ("temporal", "superior") else -along) > np.abs(across)
+        return inside if disc else inside & (self.anatomy.disc.level(*uv.astype(np.float32).T) > 1)
+
+    def zone_area(self, name: str) -> float:
+        """Part of a zone in view, square degrees; NaN where that is less than half of it."""
+        zone = ZONES[name]
+        if not math.isfinite(self.dd) or ((zone.quadrant or zone.origin == "fovea") and self.axes is None):
+            return NAN
+        area = float(np.count_nonzero(self.in_zone(zone, self.lattice))) * self.cell
+        return area if area >= 0.5 * zone.area * self.dd**2 else NAN
+
+
+# Vessels
+
+
+def _calibres(scene: _Scene, tree: Branches) -> dict[str, float]:
+    """Widths of segments: twice the radius, median over each segment outside the vessels of its nodes."""
+    width, length = _segment_widths(scene, tree, tree.measurable)
+    enough = width.size >= 3
+    in_zone = tree.measurable & scene.in_zone(ZONES["zone_b"], tree.uv)
+    zone_b, _ = _segment_widths(scene, tree, in_zone)
+    in_view = math.isfinite(scene.zone_area("zone_b"))
+    return {
+        "calibre_median": float(np.median(width)) / scene.dd if enough else NAN,
+        "calibre_median_um": float(np.median(width)) * scene.um if enough else NAN,
+        "calibre_length_weighted": float((width * length).sum() / length.sum()) / scene.dd if enough else NAN,
+        "calibre_sd": float(width.std(ddof=1)) / scene.dd if enough else NAN,
+        "calibre_median_zone_b": float(np.median(zone_b)) / scene.dd if in_view and zone_b.size >= 6 else NAN,
+        "width_global": _area(tree) / tree.length / scene.dd if tree.length > 0 else NAN,
+    }
+
+
+def _segment_widths(scene: _Scene, tree: Branches, chosen: Bools) -> tuple[Floats, Floats]:
+    """Median width and length of the branches that keep enough of the chosen samples, degrees."""
+    branch = tree.of_sample[chosen]
+    if not branch.size:
+        return np.zeros(0), np.zeros(0)
+    ordered = 2.0 * tree.radius[chosen]
+    ordered = ordered[np.lexsort((ordered, branch))]
+    count = np.bincount(branch, minlength=tree.first.size)
+    low = np.cumsum(count) - count
+    together = (np.diff(np.flatnonzero(chosen)) == 1) & (np.diff(branch) == 0)
+    pixels, length = (
+        np.bincount(branch[1:], np.diff(x[chosen]) * together, tree.first.size).astype(float)
+        for x in (tree.steps, tree.along)
+    )
+    enough = np.flatnonzero(pixels + scene.px >= _CALIBRE * scene.px)
+    low, count = low[enough], count[enough]
+    return (ordered[low + (count - 1) // 2] + ordered[low + count // 2]) / 2, length[enough]
+
+
+def _area(tree: Branches, samples: Bools | None = None, nodes: Bools | None = None) -> float:
+    """Area of vessels, square degrees: width times length, less what vessels share at crossings."""
+    parts = 2.0 * tree.radius * tree.ds
+    return float((parts if samples is None else parts[samples]).sum()) - float(
+        (tree.shared if nodes is None else tree.shared[nodes]).sum()
+    )
+
+
+def _geometry(scene: _Scene, tree: Branches) -> dict[str, float]:
+    """Tortuosity of the segments with one whole smoothing window, and angles at bifurcations."""
+    kept = np.flatnonzero(tree.measurable)
+    branch = tree.of_sample[kept]
+    first = kept[np.flatnonzero(np.diff(branch, prepend=-1))]
+    last = kept[np.flatnonzero(np.diff(branch, append=-1))]
+    arc = tree.along[last] - tree.along[first]
+    long = arc >= _CURVE * scene.px
+    first, last, arc = first[long], last[long], arc[long]
+    chord = np.hypot(*(tree.uv[last] - tree.uv[first]).T)
+    angles = _branching_angles(scene, tree)
+    out = dict.fromkeys(
+        (
+            "tortuosity_arc_chord_median",
+            "tortuosity_arc_chord_length_weighted",
+            "curvature_mean_absolute",
+            "tortuosity_curvature_squared",
+            "branching_angle_mean",
+            "branching_angle_median",
+        ),
+        NAN,
+    )
+    if arc.size >= 3:
+        used = tree.measurable & np.isin(tree.of_sample, tree.of_sample[first])
+        curvature, ds = np.abs(tree.curvature[used]), tree.ds[used]
+        out["tortuosity_arc_chord_median"] = float(np.median(arc / chord))
+        out["tortuosity_arc_chord_length_weighted"] = float((arc**2 / chord).sum() / arc.sum())
+        out["curvature_mean_absolute"] = float((curvature * ds).sum() / ds.sum()) * scene.dd
+        out["tortuosity_curvature_squared"] = float((curvature**2 * ds).sum() / ds.sum()) * scene.dd**2
+    if angles.size >= 3:
+        out["branching_angle_mean"] = float(angles.mean())
+        out["branching_angle_median"] = float(np.median(angles))
+    return out
+
+
+def _node_ends(tree: Branches) -> tuple[Ints, Ints, Ints]:
+    """Ends of branches at nodes: node, branch, and 1 for a start and -1 for a stop; nodes that are one joined."""
+    outer = np.flatnonzero(~tree.inner)
+    starts, stops = outer[tree.start[outer] >= 0], outer[tree.stop[outer] >= 0]
+    node = tree.node_names[np.concatenate([tree.start[starts], tree.stop[stops]])]
+    sign = np.repeat([1, -1], [starts.size, stops.size])
+    return node, np.concatenate([starts, stops]), sign
+
+
+def _branching_angles(scene: _Scene, tree: Branches) -> Floats:
+    """Smallest of the three angles (A,) at each bifurcation, degrees.
+
+    The direction of a branch is that from where it leaves the vessel at the node to 20 px further on.
+    """
+    node, branch, sign = _node_ends(tree)
+    reach = np.append(tree.node_radius, 0.0)[np.where(sign > 0, tree.start[branch], tree.stop[branch])]
+    other = np.append(tree.node_radius, 0.0)[np.where(sign > 0, tree.stop[branch], tree.start[branch])]
+    whole = tree.along[tree.last[branch]]
+    far = np.minimum(reach + _BRANCH * scene.px, whole - other)
+    usable = far - reach >= 0.5 * _BRANCH * scene.px
+    direction = _at(tree, branch, sign, far) - _at(tree, branch, sign, reach)
+    direction /= np.maximum(np.hypot(*direction.T), 1e-12)[:, None]
+    three = (np.bincount(node, minlength=node.max(initial=-1) + 1) == 3)[node]
+    order = np.flatnonzero(three)[np.argsort(node[three], kind="stable")]
+    triple = direction[order].reshape(-1, 3, 2)[usable[order].reshape(-1, 3).all(axis=1)]
+    cosine = np.einsum("nad,nad->na", triple, np.roll(triple, 1, axis=1))
+    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))).min(axis=1, initial=180), float)
+
+
+def _at(tree: Branches, branch: Ints, sign: Ints, distance: Floats) -> Floats:
+    """Points (n, 2) at a distance along branches from their start (sign 1) or stop (-1); nearest samples."""
+    whole = tree.along[tree.last[branch]]
+    along = np.clip(np.where(sign > 0, distance, whole - distance), 0.0, whole)
+    spacing = whole / np.maximum(tree.last[branch] - tree.first[branch], 1)
+    index = tree.first[branch] + np.rint(along / np.maximum(spacing, 1e-12)).astype(np.int64)
+    return tree.uv[index]
+
+
+def _network(scene: _Scene, tree: Branches) -> dict[str, float]:
+    """Densities and counts."""
+    node, _, _ = _node_ends(tree)
+    forks = int(np.count_nonzero(np.bincount(node) == 3)) if node.size else 0
+    ends = int(np.count_nonzero(_off_border(scene, tree.ends)))
+    per_length = scene.dd / tree.length if tree.length > 0 else NAN
+    return {
+        "density": _area(tree) / scene.field_area,
+        **{f"density_{name}": _zone_density(scene, tree, name) for name in ZONES},
+        **_hemifields(scene, tree),
+        "length_density": tree.length / scene.field_area * scene.dd,
+        "bifurcation_count": float(forks),
+        "bifurcation_density": forks * per_length,
+        "endpoint_count": float(ends),
+        "endpoint_density": ends * per_length,
+    }
+
+
+def _zone_density(scene: _Scene, tree: Branches, name: str) -> float:
+    area = scene.zone_area(name)
+    if not math.isfinite(area):
+        return NAN
+    inside, nodes = (scene.in_zone(ZONES[name], uv) for uv in (tree.uv, tree.node_uv))
+    return _area(tree, inside, nodes) / area
+
+
+def _hemifields(scene: _Scene, tree: Branches) -> dict[str, float]:
+    """Densities above and below the line through disc and fovea."""
+    if scene.axes is None:
+        return dict.fromkeys(("density_superior", "density_inferior", "density_hemifield_asymmetry"), NAN)
+    above = {
+        name: scene.axes.coordinates(uv)[:, 1] > 0
+        for name, uv in (("lattice", scene.lattice), ("uv", tree.uv), ("node", tree.node_uv))
+    }
+    both = {}
+    for side in ("superior", "inferior"):
+        region, samples, nodes = (x if side == "superior" else ~x for x in above.values())
+        enough = region.mean() >= 0.25
+        both[side] = _area(tree, samples, nodes) / (np.count_nonzero(region) * scene.cell) if enough else NAN
+    superior, inferior = both["superior"], both["inferior"]
+    return {
+        "density_superior": superior,
+        "density_inferior": inferior,
+        "density_hemifield_asymmetry": abs(superior - inferior) / (superior + inferior),
+    }
+
+
+def _off_border(scene: _Scene, uv: Floats) -> Bools:
+    """Which points lie 2 % of the frame's side inside the border of the field of view, along rows and columns too."""
+    reach = _BORDER * scene.px
+    corners = [np.array([a, b]) * reach for a in (-1, 1) for b in (-1, 1)]
+    return np.logical_and.reduce([within(scene.view, uv + corner) for corner in corners])
+
+
+# Central equivalents
+
+
+def _equivalents(scene: _Scene, tree: Branches, target: str) -> dict[str, float]:
+    """CRAE or CRVE: mean over the circles of zone B of the six widest vessels combined in pairs.
+
+    Knudtson et al., Curr Eye Res 2003;27:143; Hubbard et al., Ophthalmology 1999;106:2269.
+    """
+    short = {"artery": "crae", "vein": "crve"}[target]
+    in_view = [radius for radius in CIRCLES if _circle_in_view(scene, radius * scene.dd)]
+    widths = [_widths_on_circle(scene, tree, radius * scene.dd) for radius in in_view]
+    widest = [sorted(w)[-6:] for w in widths if len(w) >= 6]
+    if len(widest) < 3:
+        return dict.fromkeys((f"{short}_knudtson", f"{short}_knudtson_um", f"{short}_hubbard_um"), NAN)
+    factor = {"artery": 0.88, "vein": 0.95}[target]
+    knudtson = float(np.mean([combine_widths(w, lambda a, b: factor * math.hypot(a, b)) for w in widest]))
+    hubbard = NAN
+    if math.isfinite(scene.um):
+        hubbard = float(np.mean([combine_widths([x * scene.um for x in w], HUBBARD[target]) for w in widest]))
+    return {
+        f"{short}_knudtson": knudtson / scene.dd,
+        f"{short}_knudtson_um": knudtson * scene.um,
+        f"{short}_hubbard_um": hubbard,
+    }
+
+
+def _hubbard_artery(narrow: float, wide: float) -> float:
+    return math.sqrt(max(0.87 * narrow**2 + 1.01 * wide**2 - 0.22 * narrow * wide - 10.76, 0.0))
+
+
+def _hubbard_vein(narrow: float, wide: float) -> float:
+    return math.sqrt(0.72 * narrow**2 + 0.91 * wide**2 + 450.05)
+
+
+HUBBARD: dict[str, Callable[[float, float], float]] = {"artery": _hubbard_artery, "vein": _hubbard_vein}
+"""Width of a trunk from its narrower and wider branch, micrometres."""
+
+
+def combine_widths(widths: Sequence[float], trunk: Callable[[float, float], float]) -> float:
+    """Combine widths until one is left: the narrowest with the widest and so on inwards, an odd median carried on."""
+    left = sorted(widths)
+    while len(left) > 1:
+        half = len(left) // 2
+        pairs = [trunk(left[k], left[-1 - k]) for k in range(half)]
+        left = sorted(pairs + left[half : len(left) - half])
+    return left[0]
+
+
+def _circle_in_view(scene: _Scene, radius: float) -> bool:
+    """Whether a circle about the disc centre lies wholly in the field of view."""
+    if not math.isfinite(radius):
+        return False
+    circle = radius * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1) + scene.anatomy.disc.centre
+    return bool(within(scene.view, circle).all())
+
+
+def _widths_on_circle(scene: _Scene, tree: Branches, radius: float) -> list[float]:
+    """Widths of the vessels that cross a circle about the disc centre, degrees.
+
+    Two crossings of one branch less than 10 px apart are one; what lies inside the vessels of both its nodes is none.
+    """
+    beyond = np.hypot(*(tree.uv - scene.anatomy.disc.centre).T) - radius
+    change = (beyond[1:] >= 0) != (beyond[:-1] >= 0)
+    branch = tree.of_sample[:-1]
+    at = np.flatnonzero(change & (np.diff(tree.of_sample) == 0) & ~tree.inner[branch])
+    again = (np.diff(branch[at], prepend=-1) == 0) & (np.diff(tree.along[at], prepend=-np.inf) < _CLOSE * scene.px)
+    at = at[~again]
+    part = beyond[at] / (beyond[at] - beyond[at + 1])
+    return (2.0 * (tree.radius[at] * (1 - part) + tree.radius[at + 1] * part)).tolist()
+
+
+# Disc, cup and fovea
+
+
+def _disc_fovea(scene: _Scene, vessels: Branches) -> dict[str, float]:
+    disc, fovea, axes = scene.anatomy.disc, np.array(scene.anatomy.fovea), scene.axes
+    seen = 1.0 if math.isfinite(scene.dd) else NAN
+    ovality = seen * min(disc.semi_u, disc.semi_v) / max(disc.semi_u, disc.semi_v)
+    middle = scene.to_degrees(np.array([scene.view.field.x, scene.view.field.y]))
+    half = scene.field_diameter / 2
+    distance = axes.distance if axes else NAN
+    return {
+        "disc_ovality": ovality,
+        "disc_torsion": _torsion(scene) if axes and ovality <= _ROUND else NAN,
+        "disc_solidity": seen,
+        "disc_diameter_fov": scene.dd / scene.field_diameter,
+        "disc_area_mm2": seen * disc.area * (scene.um / 1000.0) ** 2,
+        "disc_eccentricity": seen * float(np.hypot(*(disc.centre - middle))) / half,
+        "fovea_eccentricity": float(np.hypot(*(fovea - middle))) / half if scene.fovea_seen else NAN,
+        "disc_fovea_distance": distance / scene.dd,
+        "disc_fovea_distance_um": distance * scene.um,
+        "disc_fovea_angle": axes.angle if axes else NAN,
+        "fovea_vessel_distance": _clearance(scene, vessels),
+    }
+
+
+def _torsion(scene: _Scene) -> float:
+    """Angle of the disc's long axis against the perpendicular of the disc-fovea line, degrees."""
+    disc = scene.anatomy.disc
+    # The vertical semi-axis points to (-sin tilt, cos tilt): a positive tilt moves its lower end to the nasal side.
+    lower_end = -disc.tilt if disc.semi_v >= disc.semi_u else 90.0 - disc.tilt
+    assert scene.axes is not None
+    return (lower_end + scene.axes.angle + 90.0) % 180.0 - 90.0
+
+
+def _clearance(scene: _Scene, vessels: Branches) -> float:
+    """Distance from the fovea to the nearest vessel wall, disc diameters."""
+    if not (scene.fovea_seen and vessels.length >= scene.field_diameter):
+        return NAN
+    wall = np.hypot(*(vessels.uv - scene.anatomy.fovea).T) - vessels.radius
+    return max(float(wall.min()), 0.0) / scene.dd
+
+
+def _disc_cup(scene: _Scene) -> dict[str, float]:
+    disc, cup = scene.anatomy.disc, scene.anatomy.cup
+    seen = 1.0 if math.isfinite(scene.dd) else NAN
+    vertical, horizontal, area = cup_disc_ratios(disc, cup)
+    out = {
+        "cup_disc_ratio_vertical": seen * vertical,
+        "cup_disc_ratio_horizontal": seen * horizontal,
+        "cup_disc_ratio_area": seen * area,
+    }
+    temporal = math.atan2(*(np.array(scene.anatomy.fovea) - disc.centre)[::-1])
+    for quarter, name in enumerate(("temporal", "inferior", "nasal", "superior")):
+        width = sector_rim_width(disc, cup, temporal + 0.5 * math.pi * quarter) / scene.dd
+        out[f"rim_width_{name}"] = width if scene.axes else NAN
+    return out | {"rim_area": seen * (1.0 - area), "rim_width_minimum": seen * least_rim_ratio(disc, cup)}
+
+
+# Findings
+
+
+def _findings(scene: _Scene) -> dict[str, float]:
+    """Coverage of phenotypes; number, area and coverage of lesions. A target without a finding has zeros."""
+    by_target: dict[str, list[Finding]] = {}
+    for finding in scene.anatomy.findings:
+        by_target.setdefault(finding.target, []).append(finding)
+    out: dict[str, float] = {}
+    for target, entry in TARGETS.items():
+        own = by_target.get(target, [])
+        if entry.group == "phenotype":
+            area, outside = _drawn_area(scene, own)
+            out[f"{target}_coverage"] = area / scene.field_area
+            if target == "peripapillary_atrophy":
+                out[f"{target}_area"] = outside / scene.anatomy.disc.area if math.isfinite(scene.dd) else NAN
+        elif entry.group.startswith("lesion") and target not in PICTURE_FINDINGS:
+            count, area = _separate(scene, own) or _drawn_lesions(scene, own)
+            out[f"{target}_count"] = count
+            out[f"{target}_area"] = area / scene.dd**2
+            out[f"{target}_coverage"] = area / scene.field_area
+    return out
+
+
+def _separate(scene: _Scene, findings: Sequence[Finding]) -> tuple[float, float] | None:
+    """Number and area (square degrees) of spots in view; None where they touch, cross the border or are no spots."""
+    found = [finding.spots() for finding in findings]
+    spots = [s for s in found if s is not None]
+    if len(spots) < len(found):
+        return None
+    centres = np.concatenate([np.zeros((0, 2)), *(s.centres for s in spots)])
+    area = np.concatenate([np.zeros(0), *(s.area for s in spots)])
+    reach = 2.0 * np.sqrt(area / math.pi)  # twice the mean radius holds an outline that is not round
+    seen = within(scene.view, centres)
+    border = np.zeros(len(centres), bool)
+    for a, b in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        border |= within(scene.view, centres + reach[:, None] * [a, b]) != seen
+    gap = np.hypot(*(centres[:, None] - centres[None]).transpose(2, 0, 1)) - reach[:, None] - reach[None]
+    np.fill_diagonal(gap, 1.0)
+    if border.any() or (gap[seen][:, seen] < 2.0 * scene.px).any():
+        return None
+    kept = seen & (area >= _SPECK * scene.px**2)
+    return float(np.count_nonzero(kept)), float(area[kept].sum())
+
+
+def _canvas(scene: _Scene) -> tuple[Grid, Bools]:
+    """Grid of :data:`DRAWN` pixels across the field of view, and which of them are in view."""
+    field, grid = scene.view.field, scene.view.grid
+    zoom = DRAWN / (2.0 * field.radius)
+    x0, y0 = (np.array([grid.x0, grid.y0]) - [field.x, field.y]) * zoom + 0.5 * (DRAWN - 1)
+    canvas = Grid(DRAWN, DRAWN, float(x0), float(y0), grid.scale * zoom, grid.sign)
+    place = (np.arange(DRAWN) - 0.5 * (DRAWN - 1)) / zoom
+    columns, rows = (np.rint(place + middle).astype(int) for middle in (field.x, field.y))
+    height, width = field.mask.shape
+    held = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None, :]
+    return canvas, held & field.mask[np.clip(rows, 0, height - 1)[:, None], np.clip(columns, 0, width - 1)[None, :]]
+
+
+def _union(findings: Sequence[Finding], canvas: Grid) -> Floats:
+    """Largest signed distance (DRAWN, DRAWN) to any of the findings, px."""
+    return np.maximum.reduce([finding.distance(canvas) for finding in findings])
+
+
+def _drawn_area(scene: _Scene, findings: Sequence[Finding]) -> tuple[float, float]:
+    """Area in view of the union of findings, and its part outside the disc, square degrees."""
+    if not findings:
+        return 0.0, 0.0
+    canvas, seen = _canvas(scene)
+    part = np.clip(_union(findings, canvas) + 0.5, 0.0, 1.0) * seen
+    off_disc = scene.anatomy.disc.level(*canvas.coordinates()) > 1
+    return float(part.sum()) / canvas.scale**2, float(part[off_disc].sum()) / canvas.scale**2
+
+
+def _drawn_lesions(scene: _Scene, findings: Sequence[Finding]) -> tuple[float, float]:
+    """Number and area (square degrees) of the connected pieces of the union of findings in view."""
+    canvas, seen = _canvas(scene)
+    distance = _union(findings, canvas)
+    inside = (distance >= 0) & seen
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
+    lesion = stats[:, cv2.CC_STAT_AREA] >= _SPECK
+    lesion[0] = False
+    grown = cv2.dilate(lesion[labels].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    part = np.clip(distance + 0.5, 0.0, 1.0)[grown & seen]
+    return float(np.count_nonzero(lesion)), float(part.sum()) / canvas.scale**2
