@@ -13,6 +13,7 @@ from retsam.report.figures import write_figures
 from retsam.report.html import build_report
 from retsam.report.inputs import ReportInputs
 from retsam.report.overlays import choose_samples, render_samples
+from retsam.report.truth import read_truth
 
 
 def samples(images: pd.DataFrame, results: Path) -> list:
@@ -54,6 +55,7 @@ with job_log(snakemake.log[0]):
         threshold=config["quality"]["threshold"],
         policy=config["quality"]["policy"],
         unit=config["association"]["unit"],
+        truth=read_truth(snakemake.input.truth) if snakemake.input.truth else None,
     )
     write_figures(inputs, snakemake.output.figures)
     tables.write_bytes(build_report(inputs), snakemake.output.html)

@@ -111,6 +111,26 @@ def not_estimable_table(outcome: str, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
+def truth_table() -> pd.DataFrame:
+    """True coefficients: three biomarkers with an effect on dr and one on glaucoma, a latent phenotype, age."""
+    rows = [
+        ("dr", "intercept", "covariate", "", -1.0, np.nan, np.nan, np.nan),
+        ("dr", "age", "covariate", "1 SD = 13 years", 0.4, 1.0, 62.5, 13.0),
+        ("dr", "sex", "covariate", "m against f", 0.0, 0.0, np.nan, np.nan),
+        ("dr", "tortuosity_distance", "biomarker", "1 SD", 0.5, 0.3, 1.1, 0.04),
+        ("dr", "vessel_density", "biomarker", "1 SD", -0.4, -0.35, 0.12, 0.02),
+        ("dr", "disc_axis_ratio", "biomarker", "1 SD", 0.2, 0.0, 1.1, 0.05),
+        ("dr", "fd_box_mask", "biomarker", "1 SD", 0.0, -0.2, 1.4, 0.05),
+        ("amd", "intercept", "covariate", "", -1.3, np.nan, np.nan, np.nan),
+        ("glaucoma", "cup_size", "biomarker", "1 SD", 0.8, np.nan, np.nan, np.nan),
+        ("glaucoma", "disc_tilt", "phenotype", "1 SD", -0.7, 0.1, 0.0, 1.0),
+        ("stroke", "vessel_density", "biomarker", "1 SD", -0.4, 0.0, 0.12, 0.02),
+    ]
+    names = ["outcome", "term", "kind", "per", "log_odds_ratio", "correlation_with_age", "mean", "sd"]
+    table = pd.DataFrame(rows, columns=names)
+    return table.assign(odds_ratio=np.exp(table["log_odds_ratio"]))
+
+
 def picture(seed: int = 0, size: int = 256) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, tuple[float, float]]]:
     """A disc of colour with a bright spot and a few lines, and their masks."""
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@
 ``style``     the project's look: sizes, colours, deterministic SVG and PNG
 ``figures``   forest plot, flow diagram, gradability histogram
 ``tables``    the tables as text, ready to print
+``truth``     estimates of a simulated cohort beside its true coefficients
 ``prose``     the sentences written from the numbers
 ``overlays``  sample thumbnails with outlines
 ``html``      :func:`retsam.report.html.build_report`

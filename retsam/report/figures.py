@@ -18,7 +18,9 @@ from matplotlib.ticker import MaxNLocator
 
 from retsam.report import style
 from retsam.report.inputs import ReportInputs, counted, family_label, model_label
-from retsam.report.tables import count, interval, q_value, reason_label
+from retsam.report.tables import count, interval, q_value, ratio, reason_label
+from retsam.report.truth import Pair, models_of, pairs, status_of
+from retsam.status import Status
 from retsam.tables import write_bytes
 
 TICKS = (
@@ -69,7 +71,7 @@ class _Estimate:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where everything of a forest plot goes, in inches below the top of the axes."""
+    """Where everything of a forest plot goes, in inches below the top of the axes; families by their headings."""
 
     estimates: list[_Estimate]
     families: list[tuple[float, str]]
@@ -128,7 +130,10 @@ def forest(
         for estimate in layout.estimates:
             _draw_estimate(axes, estimate, colours[estimate.model], limit, alpha)
         _draw_axis(axes, limit, layout.height)
-        _draw_heads(figure, models, colours, title, note, alpha, any(e.definitional for e in layout.estimates))
+        handles = _handles(models, colours, alpha)
+        if any(e.definitional for e in layout.estimates):
+            handles.append(Line2D([], [], color=style.MUTED, marker="D", ms=4.0, lw=0, label="† definitional"))
+        _draw_heads(figure, handles, title, note)
     return figure
 
 
@@ -146,7 +151,7 @@ def _arrange(shown: pd.DataFrame, models: Sequence[str]) -> _Layout:
     estimates, families, names, y = [], [], [], 0.0
     for family in dict.fromkeys(shown["family"]):
         part = shown[shown["family"] == family]
-        families.append((y + 0.14, str(family)))
+        families.append((y + 0.14, family_label(str(family)).split(":")[0]))
         y += 0.26
         order = sorted(dict.fromkeys(part["biomarker"]), key=lambda name: (-last[name], str(name)))
         for biomarker in order:
@@ -205,7 +210,7 @@ def _x(inches: float) -> float:
 def _draw_rows(axes: Axes, layout: _Layout, labels: Mapping[str, str]) -> None:
     across = axes.get_yaxis_transform()
     for y, family in layout.families:
-        axes.text(_x(LEFT), y, family_label(family).split(":")[0], transform=across, va="center", weight="bold", size=8)
+        axes.text(_x(LEFT), y, family, transform=across, va="center", weight="bold", size=8)
     for i, (top, bottom, name, flag) in enumerate(layout.names):
         if i % 2 == 0:
             left, right = _x(LEFT - 0.04), _x(Q_COLUMN + 0.04)
@@ -227,6 +232,11 @@ def _draw_rows(axes: Axes, layout: _Layout, labels: Mapping[str, str]) -> None:
 
 
 def _draw_estimate(axes: Axes, e: _Estimate, colour: str, limit: float, alpha: float) -> None:
+    _draw_interval(axes, e, colour, limit, alpha)
+    _print_numbers(axes, e.y, interval(e.odds, e.low, e.high), q_value(e.q), "bold" if e.q < alpha else "normal")
+
+
+def _draw_interval(axes: Axes, e: _Estimate, colour: str, limit: float, alpha: float) -> None:
     low, high = max(_log(e.low, -math.inf), -limit), min(_log(e.high, math.inf), limit)
     if low < high:
         axes.plot([low, high], [e.y, e.y], color=colour, lw=1.1, solid_capstyle="butt", zorder=2)
@@ -241,18 +251,15 @@ def _draw_estimate(axes: Axes, e: _Estimate, colour: str, limit: float, alpha: f
             [math.log(e.odds)], [e.y], "D" if e.definitional else "o", ms=4.0 if e.definitional else 4.6, mew=0.9,
             mec=colour, mfc=colour if e.q < alpha else "white", zorder=4,
         )  # fmt: skip
-    across = axes.get_yaxis_transform()
-    weight = "bold" if e.q < alpha else "normal"
-    line: dict[str, Any] = {
-        "transform": across,
-        "va": "center",
-        "ha": "right",
-        "size": 7.0,
-        "color": style.INK,
-        "weight": weight,
-    }
-    axes.text(_x(OR_COLUMN), e.y, interval(e.odds, e.low, e.high), **line)
-    axes.text(_x(Q_COLUMN), e.y, q_value(e.q), **line)
+
+
+def _print_numbers(axes: Axes, y: float, odds: str, last: str, weight: str = "normal") -> None:
+    """Print one line of the two columns at the right of a forest plot."""
+    for x, text in ((OR_COLUMN, odds), (Q_COLUMN, last)):
+        axes.text(
+            _x(x), y, text, transform=axes.get_yaxis_transform(), va="center", ha="right", size=7.0, weight=weight,
+            color=style.INK,
+        )  # fmt: skip
 
 
 def _log(value: float, otherwise: float) -> float:
@@ -280,15 +287,8 @@ def _awkwardness(tick: float, limit: float) -> int:
     return 0 if limit < math.log(2) or tick in {0.01, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0} else 1
 
 
-def _draw_heads(
-    figure: Figure,
-    models: Sequence[str],
-    colours: Mapping[str, str],
-    title: str,
-    note: str,
-    alpha: float,
-    flagged: bool,
-) -> None:
+def _draw_heads(figure: Figure, handles: Sequence[Line2D], title: str, note: str, last: str = "q") -> None:
+    """Title, headings of the two columns at the right, legend and note."""
     width, height = figure.get_size_inches()
 
     def put(x: float, down: float, text: str, **kwargs: Any) -> None:
@@ -299,18 +299,21 @@ def _draw_heads(
         put(LEFT, 0.14, title, size=9.5, weight="bold")
         row = 0.4
     put(OR_COLUMN, row + 0.1, "OR (95% CI)", size=7.5, ha="right", color=style.MUTED)
-    put(Q_COLUMN, row + 0.1, "q", size=7.5, ha="right", color=style.MUTED)
-    handles = [Line2D([], [], color=colours[m], marker="o", ms=4.6, lw=1.1, label=model_label(m)) for m in models]
-    handles.append(Line2D([], [], color=style.MUTED, marker="o", ms=4.6, lw=0, label=f"q < {alpha:g}"))
-    handles.append(Line2D([], [], color=style.MUTED, marker="o", mfc="white", ms=4.6, lw=0, label=f"q ≥ {alpha:g}"))
-    if flagged:
-        handles.append(Line2D([], [], color=style.MUTED, marker="D", ms=4.0, lw=0, label="† definitional"))
+    put(Q_COLUMN, row + 0.1, last, size=7.5, ha="right", color=style.MUTED)
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.0, 0.14 * bool(note) / height), ncols=len(handles),
         handlelength=1.4, columnspacing=1.3, handletextpad=0.5, borderaxespad=0.3,
     )  # fmt: skip
     if note:
         figure.text(LEFT / width, 0.09 / height, note, size=6.8, color=style.MUTED, va="center")
+
+
+def _handles(models: Sequence[str], colours: Mapping[str, str], alpha: float) -> list[Line2D]:
+    """Legend of models and significance."""
+    handles = [Line2D([], [], color=colours[m], marker="o", ms=4.6, lw=1.1, label=model_label(m)) for m in models]
+    handles.append(Line2D([], [], color=style.MUTED, marker="o", ms=4.6, lw=0, label=f"q < {alpha:g}"))
+    handles.append(Line2D([], [], color=style.MUTED, marker="o", mfc="white", ms=4.6, lw=0, label=f"q ≥ {alpha:g}"))
+    return handles
 
 
 def _message(text: str) -> Figure:
@@ -497,6 +500,90 @@ def forest_of(inputs: ReportInputs, outcome: str) -> Figure:
     return forest(table, inputs.model_names(table), title=title, alpha=inputs.alpha, note=note, labels=labels)
 
 
+def truth_forest(inputs: ReportInputs, found: Sequence[Pair], title: str = "") -> Figure:
+    """Forest plot of a simulated cohort: the true odds ratio of each pair as a diamond, below it the estimates.
+
+    A dotted line goes from the diamond through the estimates of its pair: an interval that it crosses covers the truth.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+        With ``truth``.
+    found : sequence of Pair
+        See :func:`retsam.report.truth.pairs`; outcomes are the groups, in this order.
+    title : str
+        Above the plot.
+
+    Returns
+    -------
+    Figure
+        7.2 inches wide. With nothing to draw: a figure that says so.
+    """
+    with style.styled():
+        if not found:
+            return _message(f"{title}\nNo biomarker has a true effect on an outcome analysed here.".strip())
+        models, limit = models_of(inputs), _truth_limit(found)
+        layout, tops = _truth_layout(inputs, found)
+        colours = _model_colours(models)
+        head, foot = 0.62 if title else 0.3, 0.62
+        figure = style.new_figure(layout.height + head + foot)
+        axes = _forest_axes(figure, layout, head, foot)
+        _draw_rows(axes, layout, {})
+        for pair, y in zip(found, tops, strict=True):
+            _draw_pair(axes, pair, y, colours, limit, inputs.alpha)
+        _draw_axis(axes, limit, layout.height)
+        diamond = Line2D([], [], color=style.INK, marker="D", ms=5.0, lw=1.0, ls=DOTTED, label="Truth")
+        _draw_heads(figure, [diamond, *_handles(models, colours, inputs.alpha)], title, "", "covers")
+    return figure
+
+
+DOTTED = (0, (1, 1.6))
+
+
+def _truth_layout(inputs: ReportInputs, found: Sequence[Pair]) -> tuple[_Layout, list[float]]:
+    """Rows of a truth forest, and where the lines of each pair begin: truth first, then a line an estimate."""
+    families: list[tuple[float, str]] = []
+    names: list[tuple[float, float, str, bool]] = []
+    tops: list[float] = []
+    y, previous = 0.0, None
+    for pair in found:
+        if pair.outcome != previous:
+            y += 0.06 * bool(names)
+            families.append((y + 0.14, inputs.outcome_label(pair.outcome)))
+            y, previous = y + 0.26, pair.outcome
+        bottom = y + GAP + LINE * (1 + max(len(pair.found), 1))
+        names.append((y, bottom, inputs.biomarker_label(pair.biomarker), False))
+        tops.append(y + GAP / 2)
+        y = bottom
+    return _Layout([], families, names, y + 0.06), tops
+
+
+def _truth_limit(found: Sequence[Pair]) -> float:
+    """Half width of the axis: as for any forest, but every true odds ratio fits."""
+    lines = [(e.odds, e.low, e.high) for pair in found for e in pair.found.values()]
+    lines += [(pair.truth,) * 3 for pair in found]
+    table = pd.DataFrame(lines, columns=["or", "ci_low", "ci_high"]).assign(status=Status.OK, evidence="")
+    return max(axis_limit(table), *(1.08 * abs(math.log(pair.truth)) for pair in found))
+
+
+def _draw_pair(axes: Axes, pair: Pair, y: float, colours: Mapping[str, str], limit: float, alpha: float) -> None:
+    truth, y = math.log(pair.truth), y + LINE / 2
+    bottom = y + LINE * (len(pair.found) + 0.4)
+    if pair.found:
+        axes.plot([truth] * 2, [y, bottom], color=style.INK, lw=1.0, ls=DOTTED, zorder=1.5)
+    axes.plot([truth], [y], "D", color=style.INK, ms=5.0, zorder=5)
+    _print_numbers(axes, y, ratio(pair.truth), "truth")
+    for i, (model, e) in enumerate(pair.found.items(), start=1):
+        line = _Estimate(y + i * LINE, model, e.odds, e.low, e.high, e.q, False)
+        _draw_interval(axes, line, colours[model], limit, alpha)
+        _print_numbers(axes, line.y, interval(e.odds, e.low, e.high), "yes" if e.covers(pair.truth) else "no")
+    if not pair.found:
+        axes.text(
+            _x(Q_COLUMN), y + LINE, status_of(pair), transform=axes.get_yaxis_transform(), va="center", ha="right",
+            size=7.0, color=style.MUTED,
+        )  # fmt: skip
+
+
 def flow_of(inputs: ReportInputs) -> Figure:
     """Flow diagram of a report, with the outcomes that were analysed at the level of the models."""
     level = "eyes" if inputs.unit == "eye" else "participants"
@@ -506,7 +593,7 @@ def flow_of(inputs: ReportInputs) -> Figure:
 
 
 def write_figures(inputs: ReportInputs, folder: str | Path) -> list[Path]:
-    """Write every figure as SVG and as PNG (300 dpi): flow, gradability and one forest plot an outcome.
+    """Write every figure as SVG and as PNG (300 dpi): flow, gradability, one forest plot an outcome, and the truth.
 
     Parameters
     ----------
@@ -517,10 +604,13 @@ def write_figures(inputs: ReportInputs, folder: str | Path) -> list[Path]:
     Returns
     -------
     list of Path
-        ``flow``, ``gradability`` and ``forest_OUTCOME``, each .svg then .png. Characters of an outcome other than
-        letters, digits, ``-``, ``_`` and ``.`` become ``_``, and a name that is taken gets one more.
+        ``flow``, ``gradability``, ``truth`` (where it is known) and ``forest_OUTCOME``, each .svg then .png.
+        Characters of an outcome other than letters, digits, ``-``, ``_`` and ``.`` become ``_``, and a name that is
+        taken gets one more.
     """
     figures = {"flow": flow_of(inputs), "gradability": gradability(inputs.gradings, inputs.threshold)}
+    if inputs.truth is not None:
+        figures["truth"] = truth_forest(inputs, pairs(inputs), title="Truth and estimate")
     for outcome in inputs.associations:
         name = "forest_" + re.sub(r"[^\w.-]", "_", outcome)
         while name in figures:

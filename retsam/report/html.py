@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from retsam.report import figures, prose, style, tables
+from retsam.report import figures, prose, style, tables, truth
 from retsam.report.inputs import ReportInputs, family_label, model_label
 from retsam.report.tables import DisplayTable
 from retsam.taxonomy import TARGETS
@@ -47,6 +47,7 @@ def build_report(inputs: ReportInputs) -> str:
             unusable=tables.unusable(inputs),
             overview=tables.overview(inputs) if inputs.associations else None,
             outcomes=[_outcome(inputs, name, i) for i, name in enumerate(inputs.associations, start=1)],
+            truth=None if inputs.truth is None else _truth(inputs),
             missingness=tables.missingness(inputs),
             thumbnails=[{"uri": _data_uri(t.data, t.media_type), "caption": t.caption} for t in inputs.thumbnails],
             legend=_legend(inputs),
@@ -130,6 +131,18 @@ def _outcome(inputs: ReportInputs, outcome: str, number: int) -> dict[str, Any]:
         "forest": list(forest.values()),
         "not_estimable": tables.not_estimable(inputs, outcome),
         "table": tables.associations(inputs, outcome),
+    }
+
+
+def _truth(inputs: ReportInputs) -> dict[str, Any]:
+    """Section that holds the estimates against the coefficients that the cohort was drawn from."""
+    found = truth.pairs(inputs)
+    label = "True odds ratios beside the estimates of each model; every number is in the table."
+    return {
+        "explanation": truth.explanation(),
+        "result": truth.result(inputs, found),
+        "forest": _svg(figures.truth_forest(inputs, found), "truth", label) if found else None,
+        "tables": [t for t in (truth.comparison(inputs, found), truth.without_effect(inputs)) if t is not None],
     }
 
 

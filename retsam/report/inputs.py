@@ -123,6 +123,9 @@ class ReportInputs:
         Significance threshold on q.
     title : str, optional
         Heading; by default the cohort's name.
+    truth : DataFrame, optional
+        True coefficients of a simulated cohort, see :func:`retsam.report.truth.read_truth`; with them the report has
+        a section that holds the estimates against them.
     """
 
     cohort: str
@@ -144,6 +147,7 @@ class ReportInputs:
     unit: str = "eye"
     alpha: float = 0.05
     title: str | None = None
+    truth: pd.DataFrame | None = None
 
     @property
     def stages(self) -> Sequence[Mapping[str, Any]]:

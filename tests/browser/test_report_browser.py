@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from retsam.report.html import build_report
-from tests.synthetic_report import SCRIPT, SECTIONS, report_inputs
+from tests.synthetic_report import SCRIPT, SECTIONS, report_inputs, truth_table
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +30,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = report_inputs(200, ("dr", SCRIPT, "glaucoma", "myopia"), cohort=SCRIPT)
-    inputs = dataclasses.replace(inputs, flow={**inputs.flow, "notes": [SCRIPT]})
+    inputs = dataclasses.replace(inputs, flow={**inputs.flow, "notes": [SCRIPT]}, truth=truth_table())
     path = tmp_path_factory.mktemp("a folder with spaces") / "index.html"
     path.write_text(build_report(inputs), encoding="utf-8")
     return path
@@ -65,7 +65,7 @@ def test_it_opens_in_silence_and_asks_for_nothing(visit: Visit, report: Path) ->
 
 
 def test_every_section_is_seen(visit: Visit) -> None:
-    for name in SECTIONS:
+    for name in (*SECTIONS, "truth"):
         assert visit.page.locator(f"section#{name} > h2").is_visible(), name
         visit.page.click(f'nav a[href="#{name}"]')
         assert visit.page.url.endswith(f"#{name}")
@@ -84,7 +84,7 @@ def test_pictures_are_decoded_and_figures_have_a_size(visit: Visit) -> None:
     sizes = visit.page.evaluate(
         "[...document.querySelectorAll('figure > svg')].map(s => s.getBoundingClientRect().height)"
     )
-    assert len(sizes) == 2 + 4 * 4 and min(sizes) > 50
+    assert len(sizes) == 2 + 4 * 4 + 1 and min(sizes) > 50
 
 
 @pytest.mark.parametrize("width", [1280, 640, 320])

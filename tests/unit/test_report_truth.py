@@ -1,0 +1,242 @@
+"""Truth beside estimate: the right pairs, honest flags, safe text, and nothing of it without the key."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retsam.errors import UserError
+from retsam.report import figures, style, truth
+from retsam.report.html import build_report
+from retsam.report.inputs import ReportInputs
+from tests.synthetic_report import SCRIPT, registry, report_inputs, truth_table
+
+OUTCOMES = ("dr", "amd", "glaucoma")
+
+
+@pytest.fixture(scope="module")
+def inputs() -> ReportInputs:
+    return dataclasses.replace(report_inputs(60, OUTCOMES, pictures=0), truth=truth_table())
+
+
+@pytest.fixture(scope="module")
+def small() -> ReportInputs:
+    """Two outcomes with the biomarkers that have an effect and one that has none: quick to print whole."""
+    made = report_inputs(6, ("dr", "glaucoma"), pictures=0)
+    kept = ("tortuosity_distance", "vessel_density", "disc_axis_ratio", "fd_box_mask")
+    tables = {o: t[t["biomarker"].isin(kept)] for o, t in made.associations.items()}
+    return dataclasses.replace(made, associations=tables, truth=truth_table())
+
+
+def with_rows(inputs: ReportInputs, outcome: str, biomarker: str, **values: object) -> ReportInputs:
+    """Change the association rows of one biomarker."""
+    table = inputs.associations[outcome].copy()
+    for column, value in values.items():
+        table.loc[table["biomarker"] == biomarker, column] = value
+    return dataclasses.replace(inputs, associations={**inputs.associations, outcome: table})
+
+
+def cells_of(inputs: ReportInputs, biomarker: str) -> tuple[str, ...]:
+    table = truth.comparison(inputs, truth.pairs(inputs))
+    assert table is not None
+    return next(row.cells for row in table.rows if (row.code or row.cells[0]) == biomarker)
+
+
+def section(inputs: ReportInputs) -> str:
+    found = re.search(r'<section id="truth".*?</section>', build_report(inputs), flags=re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
+# The file
+
+
+def test_a_written_table_is_read_again(tmp_path: Path) -> None:
+    truth_table().to_csv(tmp_path / "coefficients.csv", index=False)
+    made = truth.read_truth(tmp_path / "coefficients.csv")
+    pd.testing.assert_frame_equal(made, truth_table().drop(columns="odds_ratio"), check_dtype=False)
+    assert made.loc[0, "per"] == ""
+
+
+@pytest.mark.parametrize("column", [*truth.WORDS, *truth.NUMBERS])
+def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
+    truth_table().drop(columns=column).to_csv(tmp_path / "coefficients.csv", index=False)
+    with pytest.raises(UserError, match=f"coefficients.csv: no column '{column}'; give the truth/coefficients.csv"):
+        truth.read_truth(tmp_path / "coefficients.csv")
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"log_odds_ratio": "large"}, "row 4 has a log_odds_ratio that is no number"),
+        ({"log_odds_ratio": "inf"}, "row 4 has a log_odds_ratio that is no number"),
+        ({"kind": "trait"}, "row 4 has a kind other than covariate, phenotype, biomarker"),
+        ({"term": "age"}, "row 4 has a term that its outcome has already"),
+    ],
+)
+def test_rows_that_cannot_be_used_are_named(tmp_path: Path, change: dict[str, str], said: str) -> None:
+    table = truth_table().astype(object)
+    table.loc[3, list(change)] = list(change.values())
+    table.to_csv(tmp_path / "c.csv", index=False)
+    with pytest.raises(UserError, match=re.escape(said)):
+        truth.read_truth(tmp_path / "c.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\x01", b'a,b\n"1,2\n3'])
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "c.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"^c\.csv: n"):
+        truth.read_truth(tmp_path / "c.csv")
+
+
+# Pairs
+
+
+def test_pairs_are_the_effects_on_analysed_outcomes_largest_first(inputs: ReportInputs) -> None:
+    found = truth.pairs(inputs)
+    assert [(p.outcome, p.biomarker) for p in found] == [
+        ("dr", "tortuosity_distance"), ("dr", "disc_axis_ratio"), ("dr", "vessel_density"), ("glaucoma", "cup_size"),
+    ]  # fmt: skip
+    assert [p.truth for p in found] == pytest.approx(np.exp([0.5, 0.2, -0.4, 0.8]))
+    assert list(found[0].estimates) == ["crude", "age_sex"]
+    row = inputs.associations["dr"].set_index(["biomarker", "model"]).loc[("vessel_density", "crude")]
+    assert found[2].estimates["crude"].odds == row["or"] and found[2].estimates["crude"].low == row["ci_low"]
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0.01, 2))
+def test_an_interval_covers_what_lies_between_its_bounds(log_truth: float, centre: float, half: float) -> None:
+    e = truth.Estimate(np.exp(centre), np.exp(centre - half), np.exp(centre + half), 0.1, "9", "4")
+    if abs(abs(log_truth - centre) - half) > 1e-9:
+        assert e.covers(float(np.exp(log_truth))) == (abs(log_truth - centre) < half)
+    assert e.covers(e.low) and e.covers(e.high)
+
+
+@pytest.mark.parametrize("low, high, covers", [(1.2, 2.0, "yes"), (1.2, 1.6, "no"), (1.7, 2.0, "no")])
+def test_the_table_says_whether_the_interval_covers(inputs: ReportInputs, low: float, high: float, covers: str) -> None:
+    made = with_rows(inputs, "dr", "tortuosity_distance", **{"or": 1.5, "ci_low": low, "ci_high": high})
+    said = f"1.50 ({low:.2f}–{high:.2f})"
+    assert cells_of(made, "tortuosity_distance") == (
+        "Tortuosity distance", "1.65", "1.100 (0.040)", "0.30", *(said, covers, "1,500 (210)") * 2, "ok",
+    )  # fmt: skip
+
+
+def test_intervals_are_counted_per_model(inputs: ReportInputs) -> None:
+    made = inputs
+    for name, bounds in (("tortuosity_distance", (1.2, 2.0)), ("vessel_density", (0.9, 1.1))):
+        made = with_rows(made, "dr", name, **{"or": 1.0, "ci_low": bounds[0], "ci_high": bounds[1]})
+    table = made.associations["dr"]
+    adjusted = (table["model"] == "age_sex") & (table["biomarker"] == "vessel_density")
+    table.loc[adjusted, ["ci_low", "ci_high"]] = [0.6, 0.8]
+    said = truth.result(made, truth.pairs(made))
+    assert said.startswith("Of 4 pairs of a biomarker and an outcome with a true effect, 2 could be estimated;")
+    assert said.endswith("for 1 of 2 in the model “Crude”, 2 of 2 in the model “Age and sex”.")
+
+
+def test_what_was_not_estimated_or_not_measured_says_why(inputs: ReportInputs) -> None:
+    assert cells_of(inputs, "disc_axis_ratio")[4:] == (*("–", "–", "1,500 (210)") * 2, "no estimate: too few events")
+    assert cells_of(inputs, "cup_size")[-1] == "not measured: not in the catalogue"
+    lost = {"disc_axis_ratio__status": "not_segmented", "vessel_density__status": "not_segmented"}
+    made = dataclasses.replace(inputs, images=inputs.images.assign(**lost))
+    table = made.associations["dr"]
+    kept = table[table["biomarker"] != "disc_axis_ratio"]
+    made = dataclasses.replace(made, associations={**made.associations, "dr": kept})
+    assert cells_of(made, "disc_axis_ratio")[4:] == (*["–"] * 6, "not measured: not segmented")
+    notes = truth.comparison(made, truth.pairs(made)).notes  # type: ignore[union-attr]
+    assert any(note.startswith("not segmented: the model does not provide a target") for note in notes)
+    seen = dataclasses.replace(made, images=inputs.images)
+    assert cells_of(seen, "disc_axis_ratio")[-1] == "no estimate: not tested"
+
+
+def test_latent_phenotypes_covariates_and_other_outcomes_are_notes(inputs: ReportInputs) -> None:
+    notes = " ".join(truth.comparison(inputs, truth.pairs(inputs)).notes)  # type: ignore[union-attr]
+    assert "Latent phenotypes with a true effect: Glaucoma: disc tilt 0.50 (1 SD)." in notes
+    assert "Covariates with a true effect: Diabetic retinopathy: age 1.49 (1 SD = 13 years)." in notes
+    assert "Outcomes of the file that were not analysed: stroke." in notes
+    assert "sex" not in notes and "intercept" not in notes
+
+
+def test_associations_without_a_true_effect_are_counted(inputs: ReportInputs) -> None:
+    made = truth.without_effect(inputs)
+    assert made is not None
+    assert [row.cells[0] for row in made.rows] == [inputs.outcome_label(o) for o in OUTCOMES]
+    causal = {"tortuosity_distance", "vessel_density", "disc_axis_ratio"}
+    for row, outcome in zip(made.rows, OUTCOMES, strict=True):
+        table = inputs.associations[outcome]
+        left = table[(table["status"] == "ok") & ~table["biomarker"].isin(causal if outcome == "dr" else ())]
+        for cell, model in zip(row.cells[1:], ("crude", "age_sex"), strict=True):
+            of_model = left[left["model"] == model]
+            assert cell == f"{(of_model['q'] < 0.05).sum()} of {len(of_model)}"
+    assert "not null" in made.notes[0]
+
+
+# The report
+
+
+def test_without_the_key_there_is_no_section(small: ReportInputs, tmp_path: Path) -> None:
+    plain = dataclasses.replace(small, truth=None)
+    assert 'id="truth' not in build_report(plain) and "#truth" not in build_report(plain)
+    assert not [p for p in figures.write_figures(plain, tmp_path) if p.stem == "truth"]
+
+
+def test_the_section_holds_text_figure_and_tables(small: ReportInputs, tmp_path: Path) -> None:
+    text = section(small)
+    assert text.count("<svg") == 1 and text.count("<table") == 2 and "nav" not in text
+    assert '<li><a href="#truth">Truth and estimate</a></li>' in build_report(small)
+    first = figures.write_figures(small, tmp_path)
+    assert [p.name for p in first if p.stem == "truth"] == ["truth.svg", "truth.png"]
+
+
+def test_a_truth_without_biomarkers_or_outcomes_says_so(small: ReportInputs) -> None:
+    only = small.truth[small.truth["kind"] != "biomarker"]  # type: ignore[index]
+    text = section(dataclasses.replace(small, truth=only))
+    assert "states no effect of a biomarker" in text and "<svg" not in text and text.count("<table") == 1
+    empty = report_inputs(5, (), pictures=0)
+    assert "<table" not in section(dataclasses.replace(empty, truth=truth_table()))
+
+
+def test_names_of_the_file_stay_text(small: ReportInputs) -> None:
+    table = truth_table()
+    table.loc[table["term"] == "cup_size", "term"] = SCRIPT
+    table.loc[table["term"] == "disc_tilt", ["term", "per"]] = [SCRIPT, SCRIPT]
+    table.loc[table["outcome"] == "stroke", "outcome"] = SCRIPT
+    text = section(dataclasses.replace(small, truth=table))
+    assert "<img" not in text and text.count("&lt;img src=x onerror=alert(1)&gt;") == 4
+
+
+def test_the_figure_draws_each_truth_and_each_estimate(inputs: ReportInputs) -> None:
+    found = truth.pairs(inputs)
+    axes = figures.truth_forest(inputs, found).axes[0]
+    diamonds = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "D"]  # type: ignore[index]
+    assert diamonds == pytest.approx([0.5, 0.2, -0.4, 0.8])
+    points = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "o"]  # type: ignore[index]
+    wanted = [np.log(e.odds) for p in found for e in p.found.values()]
+    low, high = axes.get_xlim()
+    assert points == pytest.approx([x for x in wanted if low <= x <= high])
+    assert low <= min(diamonds) and max(diamonds) <= high
+    words = [t.get_text() for t in axes.texts]
+    assert words.count("truth") == len(found) and "no estimate: too few events" in words
+    assert words.count("yes") + words.count("no") == len(wanted)
+
+
+def test_the_figure_repeats(inputs: ReportInputs) -> None:
+    found = truth.pairs(inputs)
+    assert style.svg_text(figures.truth_forest(inputs, found)) == style.svg_text(figures.truth_forest(inputs, found))
+
+
+def test_one_truth_far_away_is_still_on_the_axis(inputs: ReportInputs) -> None:
+    table = truth_table()
+    table.loc[table["term"] == "cup_size", "log_odds_ratio"] = 4.0
+    made = dataclasses.replace(inputs, truth=table)
+    assert figures.truth_forest(made, truth.pairs(made)).axes[0].get_xlim()[1] > 4.0
+
+
+def test_every_term_of_the_synthetic_truth_but_one_is_known() -> None:
+    """Guards the fixture: only cup_size is meant to be missing from the catalogue."""
+    terms = truth_table().query("kind == 'biomarker'")["term"]
+    assert set(terms) - set(registry()) == {"cup_size"}
