@@ -6,8 +6,19 @@
 - ``cohort``    people, phenotypes, disease  - ``simulate``  a folder of photographs with a manifest
 """
 
-from retsam.phantom.cohort import coefficient_table, sample_cohort
+from retsam.phantom.cohort import MODELS, OutcomeModel, draw_outcomes, photographs, sample_eyes, with_effects
 from retsam.phantom.compose import Phantom, render
 from retsam.phantom.simulate import mask_rows, simulate
 
-__all__ = ["Phantom", "coefficient_table", "mask_rows", "render", "sample_cohort", "simulate"]
+__all__ = [
+    "MODELS",
+    "OutcomeModel",
+    "Phantom",
+    "draw_outcomes",
+    "mask_rows",
+    "photographs",
+    "render",
+    "sample_eyes",
+    "simulate",
+    "with_effects",
+]

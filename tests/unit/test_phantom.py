@@ -1,35 +1,23 @@
-"""Phantoms: closed forms of the drawing, properties of every mask, determinism, and odds ratios that come back."""
+"""Phantoms: closed forms of the drawing, properties of every mask."""
 
-import hashlib
 import math
-import warnings
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retsam import tables
 from retsam.field import find_field
 from retsam.io.masks import decode
-from retsam.phantom import coefficient_table, mask_rows, render, sample_cohort, simulate
-from retsam.phantom.anatomy import PHENOTYPES, EyeParameters, build_anatomy
+from retsam.phantom import mask_rows, render
+from retsam.phantom.anatomy import EyeParameters, build_anatomy
 from retsam.phantom.camera import CAMERAS
-from retsam.phantom.cohort import (
-    AGE_EFFECT,
-    AGE_MEAN,
-    AGE_ON_PHENOTYPE,
-    AGE_SD,
-    MISSING_LABEL,
-    OUTCOMES,
-    PHENOTYPE_EFFECT,
-)
 from retsam.phantom.compose import LESIONS
 from retsam.phantom.raster import Grid, Strokes, resample, signed_distance
-from retsam.phantom.simulate import MANIFEST_COLUMNS, mean_arc_chord
+from retsam.phantom.simulate import mean_arc_chord
 from retsam.phantom.vessels import Segment, TreeParameters, grow_tree, murray_angles, murray_children
 from retsam.taxonomy import TARGETS
 
@@ -279,143 +267,3 @@ def test_mask_rows_fit_the_contract() -> None:
     disc = table.set_index("target").loc["optic_disc"]
     centre = np.argwhere(truth["optic_disc"]).mean(axis=0)[::-1]
     np.testing.assert_allclose([disc["x"], disc["y"]], centre, atol=0.5)
-
-
-# --- cohorts ---------------------------------------------------------------------------------------------------------
-
-
-def _fit(cohort: pd.DataFrame, outcome: str, terms: list[str]):
-    design = pd.DataFrame({"intercept": 1.0}, index=cohort.index)
-    for term in terms:
-        scores = {"age": (cohort["age"] - AGE_MEAN) / AGE_SD, "sex": (cohort["sex"] == "m").astype(float)}
-        design[term] = scores[term] if term in scores else cohort[f"latent_{term}"]
-    known = cohort[outcome].notna()
-    return sm.Logit(cohort.loc[known, outcome], design[known]).fit(
-        disp=0, cov_type="cluster", cov_kwds={"groups": cohort.loc[known, "participant_index"]}
-    )
-
-
-@pytest.mark.parametrize("outcome", OUTCOMES)
-def test_adjusted_regression_recovers_the_true_log_odds_ratios(outcome: str) -> None:
-    fit = _fit(sample_cohort(4000, 11), outcome, ["age", "sex", *PHENOTYPES])
-    truth = coefficient_table().query("outcome == @outcome").set_index("term")["log_odds_ratio"]
-    distance = (fit.params - truth[fit.params.index]) / fit.bse
-    assert (fit.bse < 0.08).all()
-    assert distance.abs().max() < 3.5, distance
-
-
-def test_three_hundred_people_give_intervals_that_cover() -> None:
-    cohort = sample_cohort(300, 3)
-    covered = []
-    for outcome in OUTCOMES:
-        interval = _fit(cohort, outcome, ["age", *PHENOTYPES]).conf_int()
-        truth = coefficient_table().query("outcome == @outcome").set_index("term")["log_odds_ratio"][interval.index]
-        covered += list((interval[0] <= truth) & (truth <= interval[1]))
-    assert np.mean(covered) >= 0.85
-
-
-def test_crude_odds_ratios_are_confounded_by_age_in_the_stated_direction() -> None:
-    cohort = sample_cohort(4000, 12)
-    crude, adjusted = (_fit(cohort, "amd", terms) for terms in (["density"], ["density", "age"]))
-    assert AGE_ON_PHENOTYPE["density"] * AGE_EFFECT["amd"] < 0
-    assert crude.params["density"] + 3 * crude.bse["density"] < 0
-    assert abs(adjusted.params["density"]) < 3 * adjusted.bse["density"]
-
-
-def test_cohort_moments() -> None:
-    cohort = sample_cohort(4000, 13, rho=0.6)
-    assert cohort["age"].between(40, 85).all()
-    assert cohort["age"].mean() == pytest.approx(AGE_MEAN, abs=0.6) and cohort["age"].std() == pytest.approx(
-        AGE_SD, rel=0.03
-    )
-    pairs = cohort.set_index(["participant_index", "eye"]).unstack("eye")  # noqa: PD010
-    age = (pairs[("age", "OD")] - AGE_MEAN) / AGE_SD
-    for name in PHENOTYPES:
-        z = cohort[f"latent_{name}"]
-        assert z.mean() == pytest.approx(0, abs=0.06) and z.std() == pytest.approx(1, abs=0.04)
-        both = pairs[f"latent_{name}"]
-        assert age.corr(both["OD"]) == pytest.approx(AGE_ON_PHENOTYPE[name], abs=0.05)
-        assert both["OD"].corr(both["OS"]) == pytest.approx(0.6 + 0.4 * AGE_ON_PHENOTYPE[name] ** 2, abs=0.04)
-    assert pairs["true_dr"].corr().iloc[0, 1] > 0.25
-    assert 0.04 < 1 - cohort["gradable"].mean() < 0.08
-    assert cohort[list(OUTCOMES)].isna().mean().to_numpy() == pytest.approx([MISSING_LABEL] * 4, abs=0.012)
-    assert 0.03 < 1 - len(cohort) / 8000 < 0.07
-    assert cohort["participant_index"].nunique() == 4000
-    for name in OUTCOMES:
-        known = cohort[name].notna()
-        assert (cohort.loc[known, name] == cohort.loc[known, f"true_{name}"]).all()
-        assert 0.15 < cohort[name].mean() < 0.45
-
-
-def test_a_larger_cohort_begins_with_the_smaller_one() -> None:
-    small, large = sample_cohort(20, 5), sample_cohort(50, 5)
-    pd.testing.assert_frame_equal(small, large.iloc[: len(small)])
-    assert not small["age"].equals(sample_cohort(20, 6)["age"])
-
-
-@pytest.mark.parametrize(("participants", "rho"), [(0, 0.5), (5, 1.2), (5, -0.1)])
-def test_cohort_refuses_nonsense(participants: int, rho: float) -> None:
-    with pytest.raises(ValueError, match=r"participants|rho"):
-        sample_cohort(participants, 1, rho=rho)
-
-
-# --- the folder ------------------------------------------------------------------------------------------------------
-
-
-def _digests(folder) -> dict[str, str]:
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-def test_simulate_writes_what_it_promises_and_the_same_bytes_with_two_workers(tmp_path) -> None:
-    done: list[int] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        manifest_path = simulate(tmp_path / "one", 4, 21, 128, progress=done.append)
-    simulate(tmp_path / "two", 4, 21, 128, workers=2)
-    digests = _digests(tmp_path / "one")
-    assert digests == _digests(tmp_path / "two")
-    manifest = pd.read_csv(manifest_path)
-    assert list(manifest.columns) == MANIFEST_COLUMNS
-    assert done[-1] == 4 and done == sorted(done)
-    assert manifest["image_id"].is_unique
-    wanted = {f"images/{name}.jpg" for name in manifest["image_id"]}
-    truth_files = {f"truth/{name}" for name in ("masks.parquet", "images.csv", "coefficients.csv")}
-    assert set(digests) == wanted | truth_files | {"manifest.csv"}
-    assert set(manifest["path"]) == wanted
-    masks = tables.read_table(tmp_path / "one" / "truth" / "masks.parquet")
-    truth = pd.read_csv(tmp_path / "one" / "truth" / "images.csv").set_index("image_id")
-    assert list(truth.index) == list(manifest["image_id"]) == list(masks["image_id"].unique())
-    vessel = masks[masks["target"] == "vessel"].set_index("image_id")["area_px"]
-    fov = masks[masks["target"] == "fov"].set_index("image_id")["area_px"]
-    np.testing.assert_allclose(truth["vessel_density"], vessel / fov, atol=1e-6)
-    disc = masks[masks["target"] == "optic_disc"].set_index("image_id")
-    np.testing.assert_allclose(truth["disc_diameter_px"], np.sqrt(4 * disc["area_px"] / np.pi), rtol=0.03)
-    np.testing.assert_allclose(truth[["disc_x", "disc_y"]], disc[["x", "y"]], atol=1e-4)
-    for row in manifest.itertuples():
-        picture = cv2.imread(str(manifest_path.parent / row.path))
-        frame = masks.loc[masks["image_id"] == row.image_id].iloc[0]
-        assert picture.shape == (frame["height"], frame["width"], 3)
-
-
-def test_simulated_images_do_not_depend_on_the_number_of_participants(tmp_path) -> None:
-    simulate(tmp_path / "few", 1, 22, 64)
-    simulate(tmp_path / "more", 2, 22, 64)
-    few_files, more_files = (
-        {k: v for k, v in _digests(tmp_path / name).items() if k.startswith("images/")} for name in ("few", "more")
-    )
-    assert few_files.items() < more_files.items()
-
-
-@pytest.mark.parametrize("frame_size", [0, 100, -64])
-def test_simulate_refuses_a_frame_size_that_is_no_multiple_of_64(tmp_path, frame_size: int) -> None:
-    with pytest.raises(ValueError, match="multiple of 64"):
-        simulate(tmp_path, 1, 1, frame_size)
-
-
-def test_every_true_pair_names_an_outcome_and_a_phenotype() -> None:
-    table = coefficient_table()
-    named = set(zip(table["outcome"], table["term"], strict=True))
-    assert set(PHENOTYPE_EFFECT) <= named
-    assert len(table) == len(OUTCOMES) * (3 + len(PHENOTYPES)) == len(named)
-    np.testing.assert_allclose(np.exp(table["log_odds_ratio"]), table["odds_ratio"])
