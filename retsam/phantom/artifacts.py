@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from retsam.field import Field
 from retsam.phantom.population import ARTIFACTS, sample
-from retsam.phantom.raster import Strokes, signed_distance
+from retsam.phantom.raster import FAR, Strokes, signed_distance
 
 Image = NDArray[np.float32]
+Box = tuple[slice, slice]
 Colour = tuple[float, float, float]
 
 VISIBLE = 0.2
@@ -39,7 +40,7 @@ class Artifact(Protocol):
         Returns
         -------
         (H, W) float32
-            Exact near the border.
+            Exact near the border, ``raster.FAR`` or less far outside.
         """
         ...
 
@@ -116,11 +117,14 @@ class Spot(_Soft):
 
     def distance(self, field: Field, shape: tuple[int, int]) -> Image:
         """See :class:`Artifact`."""
-        away = _away(field, shape, self.centre)
-        out = np.float32(self.radius * field.radius) - away
+        out = np.full(shape, FAR, np.float32)
+        box = _window(field, shape, self.centre, self.radius)
+        away = _away(field, shape, self.centre, box)
+        near = np.float32(self.radius * field.radius) - away
         if self.hole > 0.0:
-            np.minimum(out, away - np.float32(self.hole * field.radius), out=out)
-        return np.asarray(out - self._shrink(field), np.float32)
+            near = np.minimum(near, away - np.float32(self.hole * field.radius))
+        out[box] = near - self._shrink(field)
+        return out
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,8 @@ class Crescent(_Soft):
 
     def distance(self, field: Field, shape: tuple[int, int]) -> Image:
         """See :class:`Artifact`."""
-        outside = _away(field, shape, self.centre) - np.float32(self.radius * field.radius)
+        everywhere = (slice(0, shape[0]), slice(0, shape[1]))
+        outside = _away(field, shape, self.centre, everywhere) - np.float32(self.radius * field.radius)
         return np.asarray(outside - self._shrink(field), np.float32)
 
 
@@ -154,14 +159,16 @@ class Smear(_Soft):
 
     def distance(self, field: Field, shape: tuple[int, int]) -> Image:
         """See :class:`Artifact`; level over gradient, which is exact to first order at the border."""
-        x, y = _offset(field, shape, self.centre)
+        out = np.full(shape, FAR, np.float32)
+        box = _window(field, shape, self.centre, self.semi[0])
+        x, y = _offset(field, shape, self.centre, box)
         c, s = np.float32(math.cos(self.angle)), np.float32(math.sin(self.angle))
         long, short = (np.float32(axis * field.radius) for axis in self.semi)
         p, q = (c * x + s * y) / long, (c * y - s * x) / short
         level = np.hypot(p, q)
         slope = np.hypot(p / long, q / short) / np.maximum(level, np.float32(1e-6))
-        away = (1.0 - level) / np.maximum(slope, 1.0 / long)
-        return np.asarray(away - self._shrink(field), np.float32)
+        out[box] = (1.0 - level) / np.maximum(slope, 1.0 / long) - self._shrink(field)
+        return out
 
 
 def artifact_mask(artifacts: Sequence[Artifact], field: Field, shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -253,42 +260,53 @@ def _ghost(rng: np.random.Generator, amount: float, sign: int, drawn: dict[str, 
 def _flare(rng: np.random.Generator, amount: float, sign: int, drawn: dict[str, float]) -> list[Artifact]:
     """Bright crescents at the rim, where light comes past the iris."""
     tone = rng.random()
-    if drawn["flare"] < 0.87 - 0.45 * amount:
+    if drawn["flare"] < 0.90 - 0.45 * amount:
         return []
     turn = math.radians(drawn["flare_side"])
     depth = drawn["flare_depth"] * (0.75 + 0.9 * amount)
     behind = 0.5
     centre = (-sign * behind * math.cos(turn), -behind * math.sin(turn))
     colour = ((1.0, 0.96, 0.86), (0.80, 0.94, 0.90), (1.0, 0.80, 0.55))[min(int(3 * tone), 2)]
-    return [Crescent(colour, min(0.55 + 0.4 * amount, 0.95), 0.8 * depth, centre, 1.0 + behind - depth)]
+    return [Crescent(colour, min(0.4 + 0.6 * amount, 0.95), 1.2 * depth, centre, 1.0 + behind - depth)]
 
 
 def _smear(rng: np.random.Generator, amount: float, sign: int, drawn: dict[str, float]) -> list[Artifact]:
     """A pale smudge, anywhere."""
     radius, angle, turn, tone = rng.random(4)
-    if drawn["smear"] < 0.93 - 0.4 * amount:
+    if drawn["smear"] < 0.95 - 0.4 * amount:
         return []
     away, around = 0.8 * math.sqrt(radius), 2.0 * math.pi * angle
     long = drawn["smear_size"]
     centre = (sign * away * math.cos(around), away * math.sin(around))
     colour = (0.70, 0.66, 0.60) if tone < 0.7 else (0.30, 0.22, 0.16)
-    semi = (long, 0.55 * long)
-    return [Smear(colour, 0.3 + 0.3 * amount, 0.4 * long, centre, semi, sign * math.pi * turn)]
+    semi = (long, 0.6 * long)
+    return [Smear(colour, 0.2 + 0.35 * amount, 0.6 * long, centre, semi, sign * math.pi * turn)]
 
 
-def _offset(field: Field, shape: tuple[int, int], centre: tuple[float, float]) -> tuple[Image, Image]:
-    """Pixels (1, W) and (H, 1) from a place in camera coordinates."""
-    x = np.arange(shape[1]) - (field.x + centre[0] * field.radius)
-    y = np.arange(shape[0]) - (field.y + centre[1] * field.radius)
+def _window(field: Field, shape: tuple[int, int], centre: tuple[float, float], reach: float) -> Box:
+    """Rows and columns within ``reach`` radii (and a little more) of a place in camera coordinates."""
+    out = []
+    for at, part, length in ((field.y, centre[1], shape[0]), (field.x, centre[0], shape[1])):
+        middle, half = at + part * field.radius, reach * field.radius - FAR
+        low, high = (int(np.clip(edge, 0, length)) for edge in (middle - half, middle + half + 1))
+        out.append(slice(low, max(low, high)))
+    return out[0], out[1]
+
+
+def _offset(field: Field, shape: tuple[int, int], centre: tuple[float, float], box: Box) -> tuple[Image, Image]:
+    """Pixels (1, w) and (h, 1) from a place in camera coordinates, in a box."""
+    x = np.arange(shape[1])[box[1]] - (field.x + centre[0] * field.radius)
+    y = np.arange(shape[0])[box[0]] - (field.y + centre[1] * field.radius)
     return x.astype(np.float32)[None, :], y.astype(np.float32)[:, None]
 
 
-def _away(field: Field, shape: tuple[int, int], centre: tuple[float, float]) -> Image:
-    """Pixels (H, W) from a place in camera coordinates."""
-    return np.asarray(np.hypot(*_offset(field, shape, centre)), np.float32)
+def _away(field: Field, shape: tuple[int, int], centre: tuple[float, float], box: Box) -> Image:
+    """Pixels (h, w) from a place in camera coordinates, in a box."""
+    x, y = _offset(field, shape, centre, box)
+    return np.asarray(np.sqrt(x * x + y * y), np.float32)
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+def _box(mask: NDArray[np.bool_]) -> Box:
     """Rows and columns that hold a mask."""
     rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:

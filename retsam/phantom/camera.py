@@ -6,7 +6,7 @@ photograph is the mirror image of the right one's but for sensor noise.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import cv2
@@ -26,6 +26,9 @@ GRADABLE_FROM = 0.35
 
 REFERENCE = 512.0
 """Noise is stated for a field of view this wide, pixels; a finer sensor has proportionally more in each pixel."""
+
+BLACK = 0.008
+"""What the sensor shows where no light falls."""
 
 VEIL, GLOW = (0.66, 0.58, 0.42), (0.70, 0.78, 0.66)
 """Colours of haze and of stray light at the rim, display values 0-1, by eye beside real photographs."""
@@ -74,14 +77,14 @@ class Camera:
     tab: tuple[float, float, float] = (0.0, 0.0, 0.0)
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     vignette: float = 0.3
-    blur: float = 0.0016
-    noise: float = 0.006
+    blur: float = 0.0021
+    noise: float = 0.003
     halo: float = 0.0
     jpeg: int = 92
 
     def inside(self, x: Image, y: Image) -> Image:
         """Signed distance to the border of the visible part, in radii, positive inside; any broadcastable shapes."""
-        out = np.minimum(1.0 - np.hypot(x, y), self.half_width - np.abs(x))
+        out = np.minimum(1.0 - np.sqrt(x * x + y * y), self.half_width - np.abs(x))
         out = np.minimum(out, self.half_height - np.abs(y))
         at_x, at_y, radius = self.tab
         if radius:
@@ -92,7 +95,7 @@ class Camera:
 
 CAMERAS: Mapping[str, Camera] = MappingProxyType(
     {
-        "round45": Camera(vignette=0.32, noise=0.005, jpeg=94),
+        "round45": Camera(vignette=0.32, noise=0.0025, jpeg=94),
         "wide45": Camera(
             diameter=1.12,
             width=1.34,
@@ -100,8 +103,8 @@ CAMERAS: Mapping[str, Camera] = MappingProxyType(
             shift=0.02,
             gain=(1.02, 0.92, 0.76),
             vignette=0.22,
-            blur=0.0013,
-            noise=0.004,
+            blur=0.0018,
+            noise=0.002,
             halo=0.5,
             jpeg=95,
         ),
@@ -112,8 +115,8 @@ CAMERAS: Mapping[str, Camera] = MappingProxyType(
             height=0.86,
             gain=(0.84, 0.84, 0.82),
             vignette=0.42,
-            blur=0.0019,
-            noise=0.008,
+            blur=0.0025,
+            noise=0.005,
             jpeg=88,
         ),
         "tab50": Camera(
@@ -121,7 +124,7 @@ CAMERAS: Mapping[str, Camera] = MappingProxyType(
             width=1.06,
             height=1.02,
             half_height=0.93,
-            tab=(0.0, -0.93, 0.035),
+            tab=(0.0, -0.93, 0.028),
             gain=(0.98, 0.86, 0.62),
             vignette=0.2,
             halo=0.3,
@@ -135,23 +138,23 @@ CAMERAS: Mapping[str, Camera] = MappingProxyType(
             half_height=0.8,
             gain=(0.74, 0.94, 0.66),
             vignette=0.45,
-            blur=0.0021,
-            noise=0.009,
+            blur=0.0027,
+            noise=0.0055,
             jpeg=85,
         ),
         "notch45_violet": Camera(
             diameter=1.05,
             width=1.02,
             height=1.02,
-            tab=(0.78, -0.62, -0.03),
+            tab=(0.785, -0.62, -0.024),
             gain=(0.86, 0.94, 1.45),
             vignette=0.28,
-            blur=0.0015,
+            blur=0.002,
             halo=0.25,
             jpeg=90,
         ),
         "narrow30": Camera(
-            field_degrees=30.0, width=1.3, height=1.06, gain=(1.04, 0.98, 0.86), vignette=0.3, blur=0.002, jpeg=92
+            field_degrees=30.0, width=1.3, height=1.06, gain=(1.04, 0.98, 0.86), vignette=0.3, blur=0.0026, jpeg=92
         ),
         "wide60": Camera(
             field_degrees=60.0,
@@ -160,8 +163,8 @@ CAMERAS: Mapping[str, Camera] = MappingProxyType(
             height=1.04,
             gain=(0.95, 0.95, 0.9),
             vignette=0.5,
-            blur=0.0013,
-            noise=0.007,
+            blur=0.0018,
+            noise=0.0045,
             halo=0.4,
             jpeg=93,
         ),
@@ -285,22 +288,36 @@ def expose(
     Returns
     -------
     (H, W, 3) uint8
-        Black outside the field of view but for sensor noise.
+        Nearly black outside the field of view.
     """
-    camera, field = view.camera, view.field
+    camera, rows, cols = view.camera, *_box(view.field)
+    field = replace(
+        view.field, mask=view.field.mask[rows, cols], x=view.field.x - cols.start, y=view.field.y - rows.start
+    )
     look, fate = sample(rng, EXPOSURE), sample(rng, FAULTS)
     faults = Faults.at(quality, fate)
-    across = ((np.arange(view.grid.width) - field.x) * (view.grid.sign / field.radius)).astype(np.float32)[None, :]
-    down = ((np.arange(view.grid.height) - field.y) / field.radius).astype(np.float32)[:, None]
+    height, width = field.mask.shape
+    across = ((np.arange(width) - field.x) * (view.grid.sign / field.radius)).astype(np.float32)[None, :]
+    down = ((np.arange(height) - field.y) / field.radius).astype(np.float32)[:, None]
     tint = np.array(camera.gain) * [look["tint_red"], 1.0, look["tint_blue"]]
-    picture = _spread(retina, tint.astype(np.float32), look["scatter"], faults.haze, field.radius)
+    picture = _spread(retina[rows, cols], tint.astype(np.float32), look["scatter"], faults.haze, field.radius)
     picture = _defocus(picture, (camera.blur * look["focus"] + _growth(faults.defocus, 0.016)) * 2.0 * field.radius)
     picture = _move(picture, _growth(faults.motion, 0.11) * 2.0 * field.radius, fate["motion_angle"], view.grid.sign)
-    _light(picture, across, down, camera, look, fate, faults)
+    _light(picture, across, down, camera, look, fate, faults.uneven)
     for artifact in artifacts:
-        artifact.paint(picture, field, artifact.distance(field, (view.grid.height, view.grid.width)))
+        artifact.paint(picture, field, artifact.distance(field, (height, width)))
+    level = look["exposure"] * math.exp(_growth(faults.glare, 2.8) - _growth(faults.darkness, 4.2))
     cover = np.clip(camera.inside(across, down) * np.float32(field.radius) + np.float32(0.5), 0.0, 1.0)
-    return _develop(rng, picture, cover, camera, look["grain"] * (1.0 + 5.0 * (1.0 - quality)), field.radius)
+    grain = look["grain"] * (1.0 + _growth(1.0 - quality, 12.0))
+    out = np.full(retina.shape, round(255 * BLACK), np.uint8)
+    out[rows, cols] = _develop(rng, picture, cover * np.float32(level), camera, grain, field.radius)
+    return out
+
+
+def _box(field: Field) -> tuple[slice, slice]:
+    """Rows and columns that show the field of view, with two pixels around it."""
+    rows, cols = np.flatnonzero(field.mask.any(axis=1)), np.flatnonzero(field.mask.any(axis=0))
+    return slice(max(rows[0] - 2, 0), rows[-1] + 3), slice(max(cols[0] - 2, 0), cols[-1] + 3)
 
 
 def _growth(fault: float, largest: float) -> float:
@@ -324,7 +341,7 @@ def _spread(retina: Image, tint: NDArray[np.float32], scatter: float, haze: floa
     """Colour cast, and light that the media of the eye spread widely: some in any eye, most of it in a hazy one."""
     wide = _smooth(retina, 0.12 * radius)
     part = scatter + (1.0 - scatter) * min(_growth(haze, 1.6), 0.97)
-    veil = min(_growth(haze, 0.9), 0.6)
+    veil = min(0.25 + _growth(haze, 0.7), 0.7)
     picture = cv2.addWeighted(retina, 1.0 - part, wide, part * (1.0 - veil), 0.0)
     return np.asarray((picture + np.array(VEIL, np.float32) * np.float32(part * veil)) * tint, np.float32)
 
@@ -358,21 +375,19 @@ def _light(
     camera: Camera,
     look: Mapping[str, float],
     fate: Mapping[str, float],
-    faults: Faults,
+    uneven: float,
 ) -> None:
-    """Multiply the light's spread over the field, and add what strays in at the rim."""
-    off = np.hypot(across - np.float32(look["light_x"]), down - np.float32(look["light_y"]))
-    light = 1.0 - np.float32(min(camera.vignette * look["vignette"], 0.8)) * off * off * np.float32(0.8)
+    """Multiply the light's spread over the field, and add what strays in at the rim; ``uneven`` is a fault, 0-1."""
+    off = (across - np.float32(look["light_x"])) ** 2 + (down - np.float32(look["light_y"])) ** 2
+    light = 1.0 - np.float32(0.8 * min(camera.vignette * look["vignette"], 0.8)) * off
     np.clip(light, 0.05, None, out=light)
-    level = look["exposure"] * math.exp(_growth(faults.glare, 2.8) - _growth(faults.darkness, 4.2))
-    lost = _side(across, down, fate["dark_side"], 1.1 - 2.8 * faults.uneven**1.2, 1.0)
-    lost *= np.float32(min(3.0 * faults.uneven, 0.96))
-    light *= (1.0 - lost) * np.float32(level)
+    lost = _side(across, down, fate["dark_side"], 1.1 - 3.0 * uneven**1.2, 1.2)
+    lost *= np.float32(min(3.0 * uneven, 0.96))
+    light *= 1.0 - lost
     picture *= light[..., None]
     pale = _side(across, down, look["glow_side"], 0.45, 0.9) * np.float32(look["glow"])
     if fate["flare"] > 0.5:
         pale += lost
-    pale *= np.float32(level)
     picture += pale[..., None] * np.array(GLOW, np.float32)
 
 
@@ -384,10 +399,10 @@ def _side(across: Image, down: Image, angle: float, start: float, width: float) 
 
 
 def _develop(
-    rng: np.random.Generator, picture: Image, cover: Image, camera: Camera, grain: float, radius: float
+    rng: np.random.Generator, picture: Image, level: Image, camera: Camera, grain: float, radius: float
 ) -> NDArray[np.uint8]:
-    """Cut to the field of view, sensor noise (shot and read), sharpening, tone and 8 bits."""
-    picture *= cover[..., None]
+    """Exposure (0 outside the field of view), sensor noise (shot and read), sharpening, tone and 8 bits."""
+    picture *= level[..., None]
     sigma = np.float32(camera.noise * grain * 2.0 * radius / REFERENCE)
     shot = np.sqrt(np.clip(picture, 0.0, 1.0) * np.float32(2.0) + np.float32(0.1))
     shot *= rng.standard_normal(picture.shape, dtype=np.float32)
@@ -396,7 +411,7 @@ def _develop(
     if camera.halo > 0.0:
         soft = _smooth(picture, max(0.004 * 2.0 * radius, 0.5))
         picture += np.float32(camera.halo) * (picture - soft)
-    picture += np.float32(0.008)
+    picture += np.float32(BLACK)
     # A soft shoulder keeps highlights of the disc below saturation, as cameras do.
     high = picture > 0.8
     picture[high] = 1.0 - 0.2 * np.exp(4.0 - 5.0 * picture[high])

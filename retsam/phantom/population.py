@@ -179,7 +179,7 @@ ARTIFACTS: Table = (
     Parameter("lashes", "", "uniform", 0.0, 1.0, "there are some above a threshold that falls with the dial", BY_EYE),
     Parameter("lash_side", "", "uniform", 0.0, 1.0, "at the lower rim below 0.75, else at the upper", BY_EYE),
     Parameter("lash_lean", "", "normal", 0.0, 1.0, "common lean of the lashes", BY_EYE, -2.0, 2.0),
-    Parameter("lash_width", "radius", "lognormal", 0.016, 0.3, "half width at the root", BY_EYE, 0.008, 0.03),
+    Parameter("lash_width", "radius", "lognormal", 0.022, 0.3, "half width at the root", BY_EYE, 0.011, 0.04),
     Parameter("lash_opacity", "", "logit-normal", 0.6, 0.5, "opacity of the lashes", BY_EYE),
     Parameter("dust", "", "uniform", 0.0, 1.0, "there is some above a threshold that falls with the dial", BY_EYE),
     Parameter("ghost", "", "uniform", 0.0, 1.0, "reflex of the lens in the middle, as above", BY_EYE),
