@@ -1,5 +1,6 @@
 """The association table of one outcome."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -26,6 +27,8 @@ from retsam.association.multiplicity import q_values
 from retsam.status import Status
 from retsam.tables import conform
 from retsam.taxonomy import Evidence
+
+log = logging.getLogger(__name__)
 
 DEFAULT_MODELS: Mapping[str, Sequence[str]] = MappingProxyType({"crude": (), "age_sex": ("age", "sex")})
 """Adjustment sets, declared beforehand: model -> covariates."""
@@ -123,7 +126,8 @@ def associate(
     Returns
     -------
     DataFrame
-        Columns and types of ``ASSOCIATION``; models in their order, biomarkers in theirs.
+        Columns and types of ``ASSOCIATION``; models in their order, biomarkers in theirs. A biomarker that is
+        ``not_segmented`` in every row has no line: it was not part of the study.
 
     Raises
     ------
@@ -157,6 +161,7 @@ def associate(
     if repeated:
         raise ValueError(f"biomarker {repeated[0]!r} is given twice; list it once.")
     study = study_of(eyes if unit == "eye" else participants, outcome)
+    exposures = _segmented(exposures, study.table)
     clustered = unit == "eye" or len(np.unique(study.participant)) < len(study.participant)
     settings = _Settings(clustered, min_events, confidence, events_per_parameter)
     lines = []
@@ -179,6 +184,18 @@ def associate(
             )
     table = pd.DataFrame(lines) if lines else ASSOCIATION.empty_table().to_pandas()
     return conform(_with_q(table), ASSOCIATION).to_pandas()
+
+
+def _segmented(exposures: list[Exposure], table: pd.DataFrame) -> list[Exposure]:
+    """Exposures less those of which the model provides no target: ``not_segmented`` in every row."""
+    absent = {
+        e.name
+        for e in exposures
+        if len(table) and table.get(f"{e.name}__status", pd.Series("")).eq(Status.NOT_SEGMENTED).all()
+    }
+    if absent:
+        log.info("%d of %d biomarkers are left out: not segmented in any row", len(absent), len(exposures))
+    return [e for e in exposures if e.name not in absent]
 
 
 def _check(unit: str, models: Mapping[str, Sequence[str]], min_events: int, confidence: float) -> None:

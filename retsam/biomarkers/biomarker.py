@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from retsam.status import Status
-from retsam.taxonomy import DEFINITIONAL
+from retsam.taxonomy import DEFINITIONAL, TARGETS
 
 if TYPE_CHECKING:
     from retsam.biomarkers.image import RetinalImage
@@ -18,11 +18,23 @@ FAMILIES: dict[str, str] = {
     "geometry": "Vessel geometry: tortuosity and branching",
     "network": "Vessel network: density, fractal dimension, sparsity",
     "disc_fovea": "Optic disc and fovea",
+    "disc_cup": "Optic disc and cup",
+    "phenotype": "Tessellation and myopic atrophy",
+    "lesion": "Lesions",
 }
 """Families in the order of tables and figures, with their headings."""
 
-VESSEL_TARGETS: dict[str, str] = {"vessel": "vessels"}
+VESSEL_TARGETS: dict[str, str] = {"vessel": "vessels", "artery": "arteries", "vein": "veins"}
 """Vessel targets that calibre, geometry and network are measured on, with the noun of their definitions."""
+
+LESIONS = tuple(t.name for t in TARGETS.values() if t.group.startswith("lesion"))
+"""Targets of the family ``lesion``."""
+
+PHENOTYPES = tuple(t.name for t in TARGETS.values() if t.group == "phenotype")
+"""Targets of the family ``phenotype``."""
+
+FINDINGS = frozenset(LESIONS + PHENOTYPES)
+"""Targets that an eye may well lack: an empty mask is a true zero. Anatomy that is not found is ``not_visible``."""
 
 VASCX = "Vargas Quiros 2024, arXiv:2409.16016 (VascX)"
 
@@ -52,7 +64,7 @@ class Biomarker:
     definition : str
     reference : str
     requires : tuple of str
-        Targets, in the order in which a missing one gives its reason.
+        Targets, in the order in which a missing one gives its reason (``not_segmented`` before all others).
     evidence : str
         Minimum-evidence rule, in words.
     reasons : tuple of Status

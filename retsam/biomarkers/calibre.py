@@ -4,8 +4,13 @@ Width is the distance between the two edges on the normal to the centreline, loc
 bilinear mask (:mod:`retsam.biomarkers.centreline`). Its error is that of the binary mask itself: for straight bars of
 any angle and position under 1 % on average, up to half a pixel for a single bar. A mask that paints vessels too wide or
 too narrow shifts every value here, so compare within one model and frame size only.
+
+Central equivalents stand for the widths of the trunks: arteries and veins are measured where they cross circles in
+zone B and the six widest of each circle are combined in pairs. Masks of arteries and veins overlap where the two
+cross, so that neither tree is broken there.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -17,6 +22,11 @@ from retsam.status import Status
 
 MIN_SEGMENTS = 3
 MIN_ZONE_SEGMENTS = 6
+WIDEST = 6  # vessels of a circle that enter a central equivalent
+MIN_CIRCLES = 3
+
+Floats = NDArray[np.float64]
+Combine = Callable[[Floats, Floats], Floats]
 
 
 def _median(image: RetinalImage, target: str) -> float:
@@ -49,12 +59,103 @@ def _zone_b(image: RetinalImage, target: str) -> float:
     return float(np.median(width)) / image.disc.diameter
 
 
-def _widths(image: RetinalImage, target: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _widths(image: RetinalImage, target: str) -> tuple[Floats, Floats]:
     """Widths and lengths of the segments, px."""
     width, length = image.centreline(target).calibres()
     if width.size < MIN_SEGMENTS:
         raise Unmeasurable(Status.TOO_FEW_VESSELS)
     return width, length
+
+
+def knudtson(factor: float) -> Combine:
+    """Width of the trunk of two branches: ``factor * sqrt(a^2 + b^2)``, in any unit of length.
+
+    Parameters
+    ----------
+    factor : float
+        0.88 for arteries, 0.95 for veins.
+
+    References
+    ----------
+    Knudtson MD, et al. (2003). Revised formulas for summarizing retinal vessel diameters. Curr Eye Res 27, 143-149.
+    """
+    return lambda narrow, wide: factor * np.hypot(narrow, wide)
+
+
+def hubbard_artery(narrow: Floats, wide: Floats) -> Floats:
+    """Width of the trunk of two arteries; all in micrometres, because the formula has additive constants.
+
+    References
+    ----------
+    Hubbard LD, et al. (1999). Methods for evaluation of retinal microvascular abnormalities. Ophthalmology 106,
+    2269-2280; after Parr JC, Spears GF (1974). Am J Ophthalmol 77, 472-477.
+    """
+    squared = 0.87 * narrow**2 + 1.01 * wide**2 - 0.22 * narrow * wide - 10.76
+    if (squared < 0).any():  # below 2.6 um: a wrong um_per_px
+        raise Unmeasurable(Status.UNDEFINED)
+    return np.asarray(np.sqrt(squared), float)
+
+
+def hubbard_vein(narrow: Floats, wide: Floats) -> Floats:
+    """Width of the trunk of two veins, micrometres; see :func:`hubbard_artery`."""
+    return np.asarray(np.sqrt(0.72 * narrow**2 + 0.91 * wide**2 + 450.05), float)
+
+
+def central_equivalent(widths: Floats, combine: Combine) -> float:
+    """Combine widths in pairs, widest with narrowest, until one is left.
+
+    Parameters
+    ----------
+    widths : (n,) float
+        At least one.
+    combine : callable
+        Narrower and wider branches (m,) to trunks (m,).
+
+    Returns
+    -------
+    float
+        With an odd number of widths the median is carried to the next round; every round is sorted anew.
+    """
+    left = np.sort(widths)
+    while left.size > 1:
+        half = left.size // 2
+        left = np.sort(np.append(combine(left[:half], left[: -half - 1 : -1]), left[half : left.size - half]))
+    return float(left[0])
+
+
+FORMULAS: dict[tuple[str, str], Combine] = {
+    ("artery", "knudtson"): knudtson(0.88),
+    ("vein", "knudtson"): knudtson(0.95),
+    ("artery", "hubbard"): hubbard_artery,
+    ("vein", "hubbard"): hubbard_vein,
+}
+
+
+def _equivalent(image: RetinalImage, target: str, formula: str, scale: float) -> float:
+    """Mean of the central equivalents of the valid circles, widths times `scale`."""
+    circles = image.crossings(target)
+    if len(circles) < MIN_CIRCLES:
+        raise Unmeasurable(Status.OUT_OF_VIEW)
+    valid = [np.sort(widths)[-WIDEST:] for widths in circles if widths.size >= WIDEST]
+    if len(valid) < MIN_CIRCLES:
+        raise Unmeasurable(Status.TOO_FEW_VESSELS)
+    return float(np.mean([central_equivalent(widths * scale, FORMULAS[target, formula]) for widths in valid]))
+
+
+def _equivalent_dd(image: RetinalImage, target: str) -> float:
+    return _equivalent(image, target, "knudtson", 1 / image.disc.diameter)
+
+
+def _equivalent_um(image: RetinalImage, target: str, formula: str) -> float:
+    return _equivalent(image, target, formula, image.um_per_px)
+
+
+def _avr_knudtson(image: RetinalImage) -> float:
+    return _equivalent_dd(image, "artery") / _equivalent_dd(image, "vein")
+
+
+def _avr_hubbard(image: RetinalImage) -> float:
+    return _equivalent_um(image, "artery", "hubbard") / _equivalent_um(image, "vein", "hubbard")
 
 
 def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
@@ -104,7 +205,7 @@ def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
             name=f"{target}_calibre_median_zone_b",
             label=f"{title} calibre in zone B, median",
             definition=f"Median over the segments of the {noun} of their median width inside zone B (a median, not a "
-            "central equivalent: that needs arteries and veins apart)",
+            "central equivalent)",
             reference="zone B: Hubbard 1999, Ophthalmology 106:2269",
             evidence=f"{long_enough}; half of zone B in view; {MIN_ZONE_SEGMENTS} segments {segment}",
             reasons=(Status.TOO_FEW_VESSELS, Status.OUT_OF_VIEW),
@@ -121,4 +222,95 @@ def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
     )
 
 
-BIOMARKERS = tuple(b for target, noun in VESSEL_TARGETS.items() for b in _of(target, noun))
+_KNUDTSON = "Knudtson 2003, Curr Eye Res 27:143"
+_HUBBARD = "Hubbard 1999, Ophthalmology 106:2269; Parr 1974, Am J Ophthalmol 77:472"
+_CIRCLES = (
+    f"mean over the circles at 1.0, 1.1 ... 1.5 disc diameters about the disc centre of the {WIDEST} widest that cross "
+    "each, combined in pairs, widest with narrowest, an odd median carried on"
+)
+_LACKING = (Status.TOO_FEW_VESSELS, Status.OUT_OF_VIEW)
+
+
+def _seen(noun: str) -> str:
+    """Minimum-evidence rule of a central equivalent."""
+    long_enough = f"centreline of the {noun} at least one diameter of the field of view long"
+    return f"{long_enough}; {MIN_CIRCLES} circles wholly in the field of view, each crossed by {WIDEST} vessels"
+
+
+def _central(short: str, target: str, title: str, knudtson_rule: str, hubbard_rule: str) -> tuple[Biomarker, ...]:
+    """Central equivalents of one tree."""
+    entry = partial(Biomarker, family="calibre", requires=(target, "optic_disc"))
+    evidence = _seen(VESSEL_TARGETS[target])
+    return (
+        entry(
+            name=f"{short}_knudtson",
+            label=f"{title}, Knudtson",
+            unit="dd",
+            definition=f"{title} by {knudtson_rule}: {_CIRCLES}",
+            reference=_KNUDTSON,
+            evidence=evidence,
+            reasons=_LACKING,
+            compute=partial(_equivalent_dd, target=target),
+        ),
+        entry(
+            name=f"{short}_knudtson_um",
+            label=f"{title}, Knudtson, micrometres",
+            unit="um",
+            definition=f"{title} by {knudtson_rule}, by the manifest's um_per_px: {_CIRCLES}",
+            reference=_KNUDTSON,
+            evidence=f"{evidence}; um_per_px given",
+            reasons=(*_LACKING, Status.NO_SCALE),
+            compute=partial(_equivalent_um, target=target, formula="knudtson"),
+        ),
+        entry(
+            name=f"{short}_hubbard_um",
+            label=f"{title}, Hubbard, micrometres",
+            unit="um",
+            definition=f"{title} by {hubbard_rule}, a the narrower, in micrometres by the manifest's um_per_px: "
+            f"{_CIRCLES}",
+            reference=_HUBBARD,
+            evidence=f"{evidence}; um_per_px given",
+            reasons=(*_LACKING, Status.NO_SCALE, Status.UNDEFINED),
+            compute=partial(_equivalent_um, target=target, formula="hubbard"),
+        ),
+    )
+
+
+_ratio = partial(Biomarker, family="calibre", unit="ratio", requires=("artery", "vein", "optic_disc"))
+_RATIO = "over central retinal vein equivalent; the circles that count may differ between the two"
+_CENTRAL = (
+    *_central(
+        "crae",
+        "artery",
+        "Central retinal artery equivalent",
+        "0.88 sqrt(a^2 + b^2)",
+        "sqrt(0.87 a^2 + 1.01 b^2 - 0.22 a b - 10.76)",
+    ),
+    *_central(
+        "crve",
+        "vein",
+        "Central retinal vein equivalent",
+        "0.95 sqrt(a^2 + b^2)",
+        "sqrt(0.72 a^2 + 0.91 b^2 + 450.05)",
+    ),
+    _ratio(
+        name="avr_knudtson",
+        label="Artery-vein ratio, Knudtson",
+        definition=f"Central retinal artery equivalent {_RATIO}",
+        reference=_KNUDTSON,
+        evidence=_seen("arteries, and of the veins,"),
+        reasons=_LACKING,
+        compute=_avr_knudtson,
+    ),
+    _ratio(
+        name="avr_hubbard",
+        label="Artery-vein ratio, Hubbard",
+        definition=f"Central retinal artery equivalent {_RATIO}",
+        reference=_HUBBARD,
+        evidence=f"{_seen('arteries, and of the veins,')}; um_per_px given",
+        reasons=(*_LACKING, Status.NO_SCALE, Status.UNDEFINED),
+        compute=_avr_hubbard,
+    ),
+)
+
+BIOMARKERS = (*(b for target, noun in VESSEL_TARGETS.items() for b in _of(target, noun)), *_CENTRAL)

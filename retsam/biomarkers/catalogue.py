@@ -11,7 +11,7 @@ from retsam.geometry import ZONES
 from retsam.status import MEANING, Status
 
 _UNITS = {
-    "dd": "disc diameters; the diameter of the circle that has the area of the image's own optic disc",
+    "dd, dd^2": "disc diameters, squared; the diameter of the circle that has the area of the image's own optic disc",
     "1/dd, 1/dd^2": "per disc diameter, per squared disc diameter",
     "um, mm2": "micrometres, square millimetres; only where the manifest gives um_per_px",
     "deg": "degrees",
@@ -85,7 +85,8 @@ def _markdown() -> str:
         "side of the disc on which the fovea lies, so that temporal, nasal and signs mean the same in both eyes.",
         "",
         "`requires` names the targets; a target that the model does not provide gives `not_segmented`, one that it "
-        "did not find `not_visible`. `definitional` names outcomes of which a required target is part of the "
+        "did not find `not_visible`. Tessellation, atrophy and lesions are things that an eye may well lack: an empty "
+        "mask of theirs is a true 0. `definitional` names outcomes of which a required target is part of the "
         "definition: an odds ratio is then no risk.",
         "",
         "## Units",

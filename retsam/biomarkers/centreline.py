@@ -26,6 +26,8 @@ CALIBRE_POINTS = 10  # fewest points with both edges for a segment to have a cal
 SPECK_POINTS = 10  # an isolated piece shorter than this is no vessel
 RING = 5.0  # a segment with more than this arc per chord runs round a hole of the mask
 BRANCH_REACH = 20.0  # px along a branch over which its direction is taken
+CROSSING_REACH = 20  # points of a branch on either side of a crossing that may tell its width
+CROSSING_POINTS = 11  # of these, as many nearest to the crossing are used
 STRAIGHT = 1.5  # over the squared half window, 1/px: weaker curvature has no sign (a step of the pixel grid makes 1.4)
 PROFILE_SAMPLES = 24  # per side of a profile
 
@@ -81,6 +83,12 @@ class Centreline:
         Free ends, px.
     angles : (A,) float
         Smallest of the three angles of each bifurcation with three usable branches, degrees.
+    path : (P, 2) float
+        All points of the pruned centreline, segment by segment and from node to node, frame px.
+    path_segment : (P,) int
+        Segment of each of those points.
+    on_path : (N,) int
+        Where on the path the points of ``xy`` are, ascending.
     """
 
     skeleton: NDArray[np.bool_]
@@ -93,6 +101,9 @@ class Centreline:
     bifurcations: Floats
     ends: Floats
     angles: Floats
+    path: Floats
+    path_segment: Ints
+    on_path: Ints
 
     def calibres(self, within: NDArray[np.bool_] | None = None) -> tuple[Floats, Floats]:
         """Median width and length of each segment.
@@ -117,6 +128,44 @@ class Centreline:
         step = np.hypot(*np.diff(xy, axis=0).T) * (np.diff(segment) == 0)
         length = np.bincount(segment[1:], step, count.size).astype(float)[enough]
         return median, length
+
+    def crossings(self, centre: tuple[float, float], radius: float) -> Floats:
+        """Widths of the vessels where they cross a circle.
+
+        A segment counts once for every time that it crosses; crossings of one segment within ``calibre_points`` points
+        of each other are one, so that a vessel along the circle does not count over and over. A segment reaches from
+        node to node, but its width is not known inside a node: it is the median over the ``CROSSING_POINTS`` points
+        nearest to the crossing that have both edges, none farther than ``CROSSING_REACH`` (at a frame of 1024 px).
+
+        Parameters
+        ----------
+        centre : (float, float)
+            Frame px.
+        radius : float
+            Px.
+
+        Returns
+        -------
+        (C,) float
+            Edge to edge on the normal to the vessel, px; crossings with fewer than half of ``calibre_points`` such
+            points are left out.
+        """
+        outside = np.hypot(*(self.path - np.asarray(centre)).T) > radius
+        at = np.flatnonzero((outside[1:] != outside[:-1]) & (np.diff(self.path_segment) == 0))
+        again = (np.diff(at) < self.calibre_points) & (np.diff(self.path_segment[at]) == 0)
+        at = np.delete(at, np.flatnonzero(again) + 1)
+        if not at.size or not self.on_path.size:
+            return np.empty(0)
+        near = np.searchsorted(self.on_path, at)[:, None] + np.arange(-CROSSING_POINTS, CROSSING_POINTS)
+        exists = (near >= 0) & (near < self.on_path.size)
+        near = np.where(exists, near, 0)
+        off = np.abs(self.on_path[near] - (at[:, None] + 0.5))
+        reach = max(self.calibre_points, CROSSING_REACH * self.skeleton.shape[0] / 1024)
+        usable = exists & (off <= reach) & (self.segment[near] == self.path_segment[at][:, None])
+        nearest = np.argsort(np.where(usable, off, np.inf), axis=1, kind="stable")[:, :CROSSING_POINTS]
+        width = np.take_along_axis(np.where(usable, self.width[near], np.nan), nearest, axis=1)
+        enough = np.isfinite(width).sum(axis=1) >= self.calibre_points / 2
+        return np.asarray(np.nanmedian(width[enough], axis=1), float)
 
 
 @dataclass(frozen=True)
@@ -158,9 +207,11 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
     radius: Radius = np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
     chains = _pruned_chains(skeleton, radius, SPECK_POINTS * unit)
     node, inner = _merge_nodes(chains, radius)
-    kept = _trim(chains, radius, inner)
+    kept, source = _trim(chains, radius, inner)
     xy, width = _edges(mask, radius, kept, tangent)
     measured = np.isfinite(width)
+    path = chains.xy.astype(float)
+    path[source] = xy
     bifurcations, ends, angles = _branching(chains, node, inner, kept, xy, max(5.0, BRANCH_REACH * unit))
     return Centreline(
         skeleton=skeleton,
@@ -173,6 +224,9 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
         bifurcations=bifurcations,
         ends=ends,
         angles=angles,
+        path=path,
+        path_segment=chains.of_point,
+        on_path=source[measured],
     )
 
 
@@ -311,15 +365,16 @@ def _merge_nodes(chains: _Chains, radius: Radius) -> tuple[Ints, NDArray[np.bool
     return _components(pairs, reach.size)[1], inner
 
 
-def _trim(chains: _Chains, radius: Radius, inner: NDArray[np.bool_]) -> _Chains:
-    """Cut off what lies inside the vessel at a node: thinning bends the skeleton there."""
+def _trim(chains: _Chains, radius: Radius, inner: NDArray[np.bool_]) -> tuple[_Chains, Ints]:
+    """Cut off what lies inside the vessel at a node: thinning bends the skeleton there; also which points are left."""
     cut = np.ceil(_radius_at(radius, chains)).astype(np.int64)
     head, tail = _at_node(cut, chains.start), _at_node(cut, chains.stop)
     size = np.where(inner, 0, np.maximum(chains.size - head - tail, 0))
     position = chains.position
     keep = (position >= np.repeat(head, chains.size)) & (position < np.repeat(head + size, chains.size))
     first = np.cumsum(size) - size
-    return _Chains(chains.xy[keep], first, size, chains.start, chains.stop, chains.node_xy, 0)
+    left = _Chains(chains.xy[keep], first, size, chains.start, chains.stop, chains.node_xy, 0)
+    return left, np.flatnonzero(keep)
 
 
 def _length(chains: _Chains) -> float:

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from retsam.biomarkers.biomarker import Unmeasurable
+from retsam.biomarkers.biomarker import FINDINGS, Unmeasurable
 from retsam.biomarkers.centreline import Centreline, trace
 from retsam.biomarkers.fractal import dimensions
+from retsam.biomarkers.outline import largest, radii
 from retsam.geometry import ZONES, Frame, RetinalAxes
 from retsam.io.masks import decode
 from retsam.status import Status
@@ -21,6 +22,8 @@ from retsam.taxonomy import FOV
 log = logging.getLogger(__name__)
 
 MIN_IN_VIEW = 0.5  # part of a zone that must lie inside the field of view
+CIRCLES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)  # disc diameters about the disc centre: zone B
+MIN_LESION = 2  # px at a frame of 1024 px
 MIN_LENGTH = 1.0  # centreline length of a vessel tree, in diameters of the field of view
 
 Mask = NDArray[np.bool_]
@@ -149,7 +152,7 @@ class RetinalImage:
         except Exception as error:
             log.error("%s: the mask of %s cannot be read (%s); segment this image again", self.image_id, target, error)
             raise Unmeasurable(Status.FAILED) from error
-        if not mask.any():
+        if target not in FINDINGS and not mask.any():
             raise Unmeasurable(Status.NOT_VISIBLE)
         return mask
 
@@ -157,14 +160,20 @@ class RetinalImage:
         return self._once(("stored", target), lambda: self._decoded(target))
 
     def mask(self, target: str) -> Mask:
-        """Mask (size, size) of a target or ``fov``, never empty; raises :class:`Unmeasurable` with the reason."""
+        """Mask (size, size) of a target or ``fov``; raises :class:`Unmeasurable` with the reason.
+
+        Anatomy is never empty: a structure that every eye has and nobody sees is ``not_visible``. An empty mask of a
+        finding (``biomarker.FINDINGS``) is a true zero.
+        """
         return self._once(
             ("mask", target),
             lambda: np.ascontiguousarray(self._stored(target)[:, ::-1]) if self.mirrored else self._stored(target),
         )
 
     def require(self, *targets: str) -> None:
-        """Raise the reason of the first target that is not there."""
+        """Raise ``not_segmented`` if the model lacks one of the targets, else the reason of the first not there."""
+        if not all(target in self.rows for target in targets):
+            raise Unmeasurable(Status.NOT_SEGMENTED)
         for target in targets:
             if target == "fovea":
                 _ = self.fovea
@@ -230,6 +239,30 @@ class RetinalImage:
         return self._once(("disc",), lambda: _ellipse(self.mask("optic_disc")))
 
     @property
+    def cup(self) -> Ellipse:
+        """The optic cup: largest component inside the disc, holes filled; ``undefined`` where there is none."""
+        return self._once(("cup",), lambda: _ellipse(self.body("optic_cup")))
+
+    def body(self, target: str) -> Mask:
+        """Mask (size, size) of ``optic_disc`` or ``optic_cup`` as :attr:`disc` and :attr:`cup` describe it."""
+        return self._once(("body", target), lambda: self._body(target))
+
+    def _body(self, target: str) -> Mask:
+        mask = self.mask(target)
+        body = largest(mask & self.body("optic_disc") if target == "optic_cup" else mask)
+        if not body.any():
+            raise Unmeasurable(Status.UNDEFINED)
+        return body
+
+    @property
+    def disc_radii(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Outer edges (RAYS,) of disc and cup along rays from the disc's centroid, px; see ``outline.radii``."""
+        return self._once(("radii",), lambda: (self._radii("optic_disc"), self._radii("optic_cup")))
+
+    def _radii(self, target: str) -> NDArray[np.float64]:
+        return radii(self.body(target), (self.disc.x, self.disc.y))
+
+    @property
     def fovea(self) -> tuple[float, float]:
         """Fovea, frame px."""
         x, y = self._stored_fovea()
@@ -290,6 +323,18 @@ class RetinalImage:
             raise Unmeasurable(Status.OUT_OF_VIEW)
         return region
 
+    def circles(self) -> list[float]:
+        """Radii of the circles of zone B that lie wholly in the field of view, px; the centre is the disc's."""
+        return self._once(("circles",), lambda: [r * self.disc.diameter for r in CIRCLES if self._sees_circle(r)])
+
+    def _sees_circle(self, radius: float) -> bool:
+        angle = np.arange(0, 2 * np.pi, 1 / (radius * self.disc.diameter))  # a point a pixel
+        x = np.rint(self.disc.x + radius * self.disc.diameter * np.cos(angle)).astype(int)
+        y = np.rint(self.disc.y + radius * self.disc.diameter * np.sin(angle)).astype(int)
+        if min(x.min(), y.min()) < 0 or max(x.max(), y.max()) >= self.size:
+            return False
+        return bool(self.mask(FOV)[y, x].all())
+
     # Vessels
 
     def vessels(self, target: str) -> Mask:
@@ -303,6 +348,11 @@ class RetinalImage:
             raise Unmeasurable(Status.TOO_FEW_VESSELS)
         return traced
 
+    def crossings(self, target: str) -> list[NDArray[np.float64]]:
+        """Widths of the vessels that cross each of :meth:`circles`, px."""
+        line, disc = self.centreline(target), self.disc
+        return self._once(("crossings", target), lambda: [line.crossings((disc.x, disc.y), r) for r in self.circles()])
+
     def skeleton_dimensions(self, target: str) -> dict[int, float]:
         """Box-counting dimensions D0, D1, D2 of the skeleton."""
         return self._once(("dimensions", target), lambda: dimensions(self.centreline(target).skeleton, (0, 1, 2)))
@@ -315,6 +365,21 @@ class RetinalImage:
         distance = cv2.distanceTransform((~self.vessels(target)).astype(np.uint8), cv2.DIST_L2, 5)[self.mask(FOV)]
         distance = np.maximum(distance - 0.5, 0)  # from the pixel's centre to its edge
         return float(distance.mean()), float(distance.max())
+
+    # Findings
+
+    def lesions(self, target: str) -> NDArray[np.int64]:
+        """Areas (n,) of the lesions in the field of view, px; specks of under ``MIN_LESION`` px at 1024 left out."""
+        return self._once(("lesions", target), lambda: self._lesions(target))
+
+    def _lesions(self, target: str) -> NDArray[np.int64]:
+        seen = (self.mask(target) & self.mask(FOV)).astype(np.uint8)
+        x, y, width, height = cv2.boundingRect(seen)
+        if not width:
+            return np.empty(0, np.int64)
+        box = seen[y : y + height, x : x + width]
+        areas = cv2.connectedComponentsWithStats(box, connectivity=8)[2][1:, cv2.CC_STAT_AREA].astype(np.int64)
+        return areas[areas >= MIN_LESION * (self.size / 1024) ** 2]
 
 
 def _ellipse(mask: Mask) -> Ellipse:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retsam.status import Status
+
 STAGES: tuple[tuple[str, str], ...] = (
     ("manifest", "Images in the manifest"),
     ("listed", "Usable manifest rows"),
@@ -67,7 +69,8 @@ def describe_flow(
         in pipeline order, where n_images of a stage plus its removed equals n_images of the stage before; ``flagged``
         {n_images, n_eyes}; ``eye`` {manifest, image, unknown: included images by the source of their laterality;
         mismatch: images where the measured laterality contradicts the manifest; mismatch_images}; ``outcomes``,
-        ``covariates``, ``conflicts``; ``notes``: sentences.
+        ``covariates``, ``conflicts``; ``not_segmented``: biomarkers that no included image has, because the model does
+        not provide a target of theirs; ``notes``: sentences.
     """
     flow: dict[str, Any] = {
         "policy": policy,
@@ -94,6 +97,7 @@ def describe_flow(
             for name in covariates
         },
         "conflicts": {name: _conflicts(images, name) for name in ("age", "sex") if name in images},
+        "not_segmented": _not_segmented(images[images["included"]]),
     }
     flow["notes"] = _notes(flow)
     return flow
@@ -156,6 +160,12 @@ def _hidden_cases(images: pd.DataFrame, participants: pd.DataFrame, outcome: str
     return int(not_cases[not_cases.isin(affected) & ~not_cases.isin(cases)].nunique())
 
 
+def _not_segmented(used: pd.DataFrame) -> list[str]:
+    """Biomarkers with status not_segmented in every included image, of which there is at least one."""
+    columns = [c for c in used.columns if c.endswith("__status") and (used[c] == Status.NOT_SEGMENTED).all()]
+    return [c.removesuffix("__status") for c in columns] if len(used) else []
+
+
 def _conflicts(images: pd.DataFrame, column: str) -> dict[str, Any]:
     """People whose included images state more than one sex, or more than one age within a visit."""
     used = images[images["included"]]
@@ -194,4 +204,7 @@ def _notes(flow: Mapping[str, Any]) -> list[str]:
         if conflict["n_participants"]:
             what = "age within a visit" if name == "age" else name
             notes.append(f"{conflict['n_participants']} participants have more than one {what}; the first is used.")
+    if flow["not_segmented"]:
+        n = len(flow["not_segmented"])
+        notes.append(f"{n} biomarkers need a target that the model does not segment; they are held against no outcome.")
     return notes

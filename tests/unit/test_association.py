@@ -407,6 +407,18 @@ def test_bad_input_gives_rows_with_reasons(case: str) -> None:
     assert line["n"] + line["n_unknown_outcome"] + line["n_missing"] + line["n_other_rows"] == len(table)
 
 
+@pytest.mark.parametrize("unit", ["eye", "participant"])
+def test_what_the_model_does_not_segment_has_no_line(unit: str, caplog: pytest.LogCaptureFixture) -> None:
+    table = eyes_of(60, seed=1).assign(cup=np.nan, cup__status="not_segmented", disc=np.nan, disc__status="not_visible")
+    table.loc[0, "disc__status"] = "not_segmented"  # some images came from another model
+    with caplog.at_level("INFO"):
+        result = associate(table, table, "dr", biomarkers=["width", "cup", "disc"], unit=unit)  # type: ignore[arg-type]
+    assert result["biomarker"].tolist() == ["width", "disc"] * 2
+    assert [r.message for r in caplog.records] == ["1 of 3 biomarkers are left out: not segmented in any row"]
+    assert associate(table, table, "dr", biomarkers=["cup"]).empty
+    assert len(associate(table.iloc[:0], table.iloc[:0], "dr", biomarkers=["cup"])) == 2
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     n=st.integers(0, 40),

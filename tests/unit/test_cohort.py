@@ -200,6 +200,19 @@ def test_one_measured_eye_is_enough_for_a_participant() -> None:
     assert people["width_dd"].tolist() == [4.0] and people["width_dd__status"].tolist() == ["ok"]
 
 
+def test_biomarkers_that_no_included_image_was_segmented_for_are_told() -> None:
+    images = manifest([{"participant_id": "p", "eye": "OD"}, {"participant_id": "q", "eye": "OD"}])
+    biomarkers = measured_of(images, 1.0).assign(cup=np.nan, cup__status="not_segmented")
+    flow = build_cohort(images, quality_of(images), biomarkers).flow
+    assert flow["not_segmented"] == ["cup"]
+    assert [n for n in flow["notes"] if "does not segment" in n] == [
+        "1 biomarkers need a target that the model does not segment; they are held against no outcome."
+    ]
+    biomarkers.loc[0, "cup__status"] = "not_visible"
+    flow = build_cohort(images, quality_of(images), biomarkers).flow
+    assert flow["not_segmented"] == [] and not [n for n in flow["notes"] if "does not segment" in n]
+
+
 def test_age_and_sex_are_filled_within_a_person_and_conflicts_are_told() -> None:
     p, q = {"participant_id": "p"}, {"participant_id": "q"}
     rows = [

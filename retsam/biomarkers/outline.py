@@ -1,0 +1,82 @@
+"""Outlines of compact regions: the largest piece, its edge along rays, its extent to a fraction of a pixel."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+RAYS = 360  # one degree apart
+ANGLES: Floats = np.radians(np.arange(RAYS, dtype=np.float64))
+"""Directions of the rays, radians: 0 along x, growing towards y (clockwise on the screen)."""
+
+HARMONICS = 6  # of an outline: finer than 60 degrees is mostly the pixel grid
+STEP = 0.5  # px along a ray
+
+
+def largest(mask: Mask) -> Mask:
+    """Largest component of a mask, 8-connected, holes filled; empty if the mask is."""
+    out = np.zeros(mask.shape, np.uint8)
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if contours:
+        areas = [cv2.contourArea(c) + len(c) / 2 + 1 for c in contours]  # Pick's theorem: pixels, border included
+        cv2.drawContours(out, contours, int(np.argmax(areas)), 1, cv2.FILLED)
+    return out.astype(bool)
+
+
+def radii(mask: Mask, centre: tuple[float, float]) -> Floats:
+    """Distance from a centre to the outermost edge along each ray.
+
+    Parameters
+    ----------
+    mask : (size, size) bool
+    centre : (float, float)
+        X and y, px.
+
+    Returns
+    -------
+    (RAYS,) float
+        Px, where the bilinear mask falls through one half for the last time; 0 on a ray that does not meet it.
+    """
+    box = cv2.boundingRect(mask.astype(np.uint8))
+    corners = np.array([[box[0] + i * box[2], box[1] + j * box[3]] for i in (0, 1) for j in (0, 1)])
+    reach = float(np.hypot(*(corners - np.asarray(centre)).T).max()) + 2
+    along = np.arange(0, reach + STEP, STEP)
+    x = (centre[0] + np.outer(np.cos(ANGLES), along)).astype(np.float32)
+    y = (centre[1] + np.outer(np.sin(ANGLES), along)).astype(np.float32)
+    values = cv2.remap(mask.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    inside = values >= 0.5
+    last = along.size - 1 - inside[:, ::-1].argmax(axis=1)
+    last = np.minimum(last, along.size - 2)
+    rays = np.arange(RAYS)
+    before, after = values[rays, last].astype(float), values[rays, last + 1].astype(float)
+    fall = np.where(before > after, before - after, 1.0)
+    return np.where(inside.any(axis=1), along[last] + STEP * (before - 0.5) / fall, 0.0)
+
+
+def smooth(radius: Floats) -> Floats:
+    """Free an outline (RAYS,) of the pixel grid by its first ``HARMONICS`` Fourier terms."""
+    spectrum = np.fft.rfft(radius)
+    spectrum[HARMONICS + 1 :] = 0
+    return np.asarray(np.fft.irfft(spectrum, RAYS), float)
+
+
+def extent(radius: Floats) -> tuple[float, float]:
+    """Extent of an outline along x and along y.
+
+    Rows and columns are whole, so that counting them is off by up to a pixel. On the smoothed outline every edge pixel
+    around tells where the top is.
+
+    Parameters
+    ----------
+    radius : (RAYS,) float
+        Of :func:`radii`, about the region's own centroid.
+
+    Returns
+    -------
+    across, down : float
+        Px.
+    """
+    line = smooth(radius)
+    return float(np.ptp(line * np.cos(ANGLES))), float(np.ptp(line * np.sin(ANGLES)))
