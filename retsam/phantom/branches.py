@@ -237,7 +237,7 @@ def _crossings(segments: Sequence[Segment], lines: _Lines) -> tuple[Ints, Floats
     radius, shared : (C,) float
         See :class:`Branches`.
     """
-    found = crossings(segments)
+    found = crossings(segments) if len({s.kind for s in segments}) == 2 else ()
     cut = np.full(len(lines.line), -1, np.int64)
     size = np.bincount(lines.line, minlength=lines.start.size)
     first = np.cumsum(size) - size

@@ -169,9 +169,12 @@ class _Scene:
             inside &= (along if zone.quadrant in ("temporal", "superior") else -along) > np.abs(across)
         return inside if disc else inside & (self.anatomy.disc.level(*uv.astype(np.float32).T) > 1)
 
-    def zone_area(self, name: str) -> float:
-        """Part of a zone in view, square degrees; NaN where that is less than half of it."""
-        zone = ZONES[name]
+    @cached_property
+    def zone_areas(self) -> dict[str, float]:
+        """Part of each zone in view, square degrees; NaN where that is less than half of it."""
+        return {name: self._zone_area(zone) for name, zone in ZONES.items()}
+
+    def _zone_area(self, zone: Zone) -> float:
         if not math.isfinite(self.dd) or ((zone.quadrant or zone.origin == "fovea") and self.axes is None):
             return NAN
         area = float(np.count_nonzero(self.in_zone(zone, self.lattice))) * self.cell
@@ -187,7 +190,7 @@ def _calibres(scene: _Scene, tree: Branches) -> dict[str, float]:
     enough = width.size >= 3
     in_zone = tree.measurable & scene.in_zone(ZONES["zone_b"], tree.uv)
     zone_b, _ = _segment_widths(scene, tree, in_zone)
-    in_view = math.isfinite(scene.zone_area("zone_b"))
+    in_view = math.isfinite(scene.zone_areas["zone_b"])
     return {
         "calibre_median": float(np.median(width)) / scene.dd if enough else NAN,
         "calibre_median_um": float(np.median(width)) * scene.um if enough else NAN,
@@ -317,7 +320,7 @@ def _network(scene: _Scene, tree: Branches) -> dict[str, float]:
 
 
 def _zone_density(scene: _Scene, tree: Branches, name: str) -> float:
-    area = scene.zone_area(name)
+    area = scene.zone_areas[name]
     if not math.isfinite(area):
         return NAN
     inside, nodes = (scene.in_zone(ZONES[name], uv) for uv in (tree.uv, tree.node_uv))
