@@ -27,7 +27,7 @@ EYE: Table = (
     Parameter("artery_vein_ratio", "", "normal", 0.80, 0.025, "width of arterial over venous trunks", _KNUDTSON),
     Parameter("smallest_radius", "degree", "lognormal", 0.052, 0.13, "of the thinnest vessels at calibre 1", _EYE),
     Parameter("branch_survival", "", "logit-normal", 0.82, 0.8, "probability that a side branch exists", _EYE),
-    Parameter("tortuosity", "radian", "lognormal", 0.3, 0.4, "amplitude of the heading wave of vessels", _EYE),
+    Parameter("tortuosity", "radian", "lognormal", 0.2, 0.4, "root mean square of the heading wave of vessels", _EYE),
     Parameter("disc_diameter", "degree", "lognormal", 6.2, 0.06, "vertical diameter of the disc", _DISC, 4.6, 8.2),
     Parameter("disc_ovality", "", "normal", 0.92, 0.036, "horizontal over vertical diameter", _DISC, 0.72, 1.06),
     Parameter("disc_tilt", "degree", "normal", 0.0, 8.0, "torsion, upper end to temporal positive", _EYE, -30.0, 30.0),

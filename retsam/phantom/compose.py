@@ -12,7 +12,7 @@ from retsam.geometry import Frame
 from retsam.phantom.anatomy import PHENOTYPES, Anatomy, EyeParameters, build_anatomy
 from retsam.phantom.artifacts import Artifact, artifact_mask, draw_artifacts
 from retsam.phantom.camera import CAMERAS, GRADABLE_FROM, View, aim, expose
-from retsam.phantom.paint import paint
+from retsam.phantom.paint import Look, paint
 from retsam.phantom.raster import Grid, resample, signed_distance
 from retsam.taxonomy import FOV, TARGETS
 
@@ -174,8 +174,7 @@ def photograph(
     streams, view, p = sitter.streams, sitter.view, sitter.parameters
     anatomy = afflict(streams.findings, sitter.anatomy, p, diseases, findings)
     distance = distances(anatomy, view.grid)
-    empty = {n: np.full(distance["vein"].shape, -4.0, np.float32) for n in ("hemorrhage", "hard_exudate", "drusen")}
-    picture = paint(streams.look, anatomy, p, view.grid, {**distance, **empty})
+    picture = paint(Look.draw(streams.look, p), anatomy, p, view.grid, distance)
     artifacts = draw_artifacts(streams.camera, sitter.quality, view.grid.sign)
     image = expose(streams.camera, picture, view, sitter.quality, artifacts)
     masks = draw_masks(anatomy, view, artifacts, distance)

@@ -7,7 +7,7 @@ kept off the disc's margin.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,6 @@ ANGLES: Angles = np.linspace(0.0, 2.0 * math.pi, RAYS, endpoint=False)
 LEAST_RIM = 0.05
 """Least rim width, as a fraction of the disc's radius in that direction."""
 _SOFT = 0.02  # of the same unit: the cup flattens smoothly towards the least rim
-_BEYOND = 4.0  # px
 
 
 class _Outline:
@@ -59,22 +58,22 @@ class _Outline:
         table = np.append(self.radius_at(ANGLES), self.radius_at(0.0)).astype(np.float32)
         return np.hypot(du, dv) / _look_up(table, np.arctan2(dv, du))
 
-    def signed_distance(self, grid: Grid) -> Image:
-        """Signed distance (height, width) to the border, pixels, positive inside, never below ``raster.FAR``.
+    def signed_distance(self, grid: Grid, lowest: float = FAR) -> Image:
+        """Signed distance (height, width) to the border, pixels, positive inside, never below ``lowest``.
 
         First order: the level set over the length of its gradient.
         """
-        out = np.full((grid.height, grid.width), FAR, np.float32)
+        out = np.full((grid.height, grid.width), lowest, np.float32)
         radius = self.radius_at(ANGLES)
-        rows, columns = box(grid, self.centre, float(radius.max()) + _BEYOND / grid.scale)
-        u, v = grid.coordinates()
-        du, dv = u[:, columns] - np.float32(self.centre[0]), v[rows] - np.float32(self.centre[1])
+        place, part = window(grid, self.centre, float(radius.max()) - 1.1 * lowest / grid.scale)
+        u, v = part.coordinates()
+        du, dv = u - np.float32(self.centre[0]), v - np.float32(self.centre[1])
         if du.size and dv.size:
             rho, theta = np.hypot(du, dv), np.arctan2(dv, du)
             slope = np.gradient(np.concatenate([radius[-1:], radius, radius[:1]]))[1:-1] * RAYS / (2.0 * math.pi)
             tables = [np.append(x, x[0]).astype(np.float32) for x in (radius, 1.0 / np.hypot(1.0, slope / radius))]
             border, cosine = (_look_up(table, theta) for table in tables)
-            out[rows, columns] = np.maximum((border - rho) * cosine * np.float32(grid.scale), np.float32(FAR))
+            out[place] = np.maximum((border - rho) * cosine * np.float32(grid.scale), np.float32(lowest))
         return out
 
 
@@ -146,13 +145,15 @@ def _look_up(table: NDArray[np.float32], theta: Image) -> Image:
     return table[below] + (place - below.astype(np.float32)) * (table[below + 1] - table[below])
 
 
-def box(grid: Grid, centre: tuple[float, float], reach: float) -> tuple[slice, slice]:
-    """Rows and columns of the pixels within ``reach`` degrees of a place, cut to the grid."""
+def window(grid: Grid, centre: tuple[float, float], reach: float) -> tuple[tuple[slice, slice], Grid]:
+    """Rows and columns of the pixels within ``reach`` degrees of a place, and the grid of these pixels alone."""
     x, y = grid.to_px(centre)
     half = reach * grid.scale
-    low = np.clip(np.ceil([y - half, x - half]), 0, None).astype(int)
-    high = np.maximum(np.floor([y + half, x + half]).astype(int) + 1, low)
-    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+    top, left = (max(math.ceil(at - half), 0) for at in (y, x))
+    bottom = max(min(math.floor(y + half) + 1, grid.height), top)
+    right = max(min(math.floor(x + half) + 1, grid.width), left)
+    part = replace(grid, width=right - left, height=bottom - top, x0=grid.x0 - left, y0=grid.y0 - top)
+    return (slice(top, bottom), slice(left, right)), part
 
 
 def draw_cup(

@@ -1,146 +1,289 @@
 """The look of a retina: colours per pixel from an anatomy, before any camera.
 
 Colours are display values (red, green, blue, 0-1) chosen by eye beside real photographs; nothing is measured from them.
+Everything smooth is computed on a coarser grid and enlarged. Left eyes are painted, right ones are their mirror image.
 """
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from retsam.phantom.anatomy import Anatomy, EyeParameters
+from retsam.phantom.disc import window
+from retsam.phantom.finding import Layer
+from retsam.phantom.population import Parameter, Table, sample
 from retsam.phantom.raster import Grid, Strokes, resample, signed_distance
+from retsam.phantom.texture import Texture
 from retsam.phantom.vessels import Kind
 
 Image = NDArray[np.float32]
+Colour = tuple[float, float, float]
 
-PALE, DARK = (0.92, 0.47, 0.24), (0.70, 0.29, 0.12)
-RIM, CUP = (1.10, 0.80, 0.46), (1.16, 1.06, 0.78)
-ABSORPTION: Mapping[Kind, tuple[float, float, float]] = {"vein": (0.36, 0.60, 0.50), "artery": (0.20, 0.50, 0.42)}
-LESION_LOOK = {
-    "hemorrhage": ((0.38, 0.07, 0.05), 0.8, 0.05),
-    "hard_exudate": ((1.00, 0.90, 0.52), 0.9, 0.04),
-    "drusen": ((0.97, 0.74, 0.42), 0.6, 0.10),
-}
-"""Colour, opacity and softness of the border in degrees."""
+_EYE = "by eye"
+LOOK: Table = (
+    Parameter("lightness", "", "normal", 0.0, 0.07, "of the background, added to what pigment makes of it", _EYE),
+    Parameter("hue", "", "normal", 0.0, 0.055, "yellow (above 0) to red, added to green over red", _EYE),
+    Parameter("blue", "", "normal", 0.44, 0.09, "blue over green of the background", _EYE, 0.2, 0.7),
+    Parameter("mottle", "", "lognormal", 1.0, 0.35, "factor on all unevenness of the background", _EYE),
+    Parameter("contrast", "", "lognormal", 0.88, 0.2, "factor on the darkness of vessels", _EYE, 0.6, 1.3),
+    Parameter("artery_light", "", "lognormal", 0.68, 0.10, "darkness of arteries over that of veins", _EYE, 0.5, 0.9),
+    Parameter("reflex", "", "lognormal", 0.28, 0.4, "strength of the arteries' central light reflex", _EYE, 0.0, 0.6),
+    Parameter("disc_light", "", "normal", 1.0, 0.07, "factor on the disc's brightness", _EYE, 0.8, 1.2),
+    Parameter("disc_pink", "", "uniform", 0.0, 1.0, "rim from yellow to pink", _EYE),
+    Parameter("cup_pallor", "", "uniform", 0.5, 1.0, "opacity of the cup's pale floor", _EYE),
+    Parameter("margin", "degree", "lognormal", 0.14, 0.35, "softness of the disc's temporal margin", _EYE, 0.06, 0.4),
+    Parameter("nasal_blur", "", "uniform", 1.0, 3.0, "softness of the nasal over the temporal margin", _EYE),
+    Parameter("glow", "", "lognormal", 0.10, 0.5, "brightness around the disc", _EYE, 0.0, 0.35),
+    Parameter("macula_width", "degree", "lognormal", 3.2, 0.2, "of the darker macula, standard deviation", _EYE),
+    Parameter("foveal_reflex", "", "normal", -0.25, 0.5, "strength of the foveal and macular reflex", _EYE, 0.0, 1.0),
+)
+"""How pictures of the same anatomy differ."""
+
+GRAINS: Mapping[str, float] = MappingProxyType(
+    {"wide": 11.0, "broad": 6.0, "tint": 8.0, "patchy": 2.6, "cloudy": 1.1, "fine": 0.5, "grain": 0.16, "flow": 2.0}
+)
+"""Textures and their cells, degrees."""
+FIBRES = 220
+"""Nerve-fibre striations around the disc."""
+RED_LIGHT = np.array([0.42, 0.84, 0.80], np.float32)
+"""How much of red, green and blue a wide vein takes away."""
+FINE_SCALE = 6.0
+"""Pixels per degree that suffice for what is smooth over a degree."""
 
 
-def paint(
-    rng: np.random.Generator,
-    anatomy: Anatomy,
-    p: EyeParameters,
-    grid: Grid,
-    distance: Mapping[str, Image],
-) -> Image:
+@dataclass(frozen=True)
+class Look:
+    """All chance in the painting of one eye, drawn before any pixel.
+
+    Attributes
+    ----------
+    tone : mapping of str to float
+        Rows of :data:`LOOK`.
+    textures : mapping of str to Texture
+        Keys of :data:`GRAINS`.
+    fibres : (FIBRES,) float32
+        Brightness of the nerve-fibre striations around the disc, standard normal.
+    base : tuple of float
+        Mean colour of the background.
+    """
+
+    tone: Mapping[str, float]
+    textures: Mapping[str, Texture]
+    fibres: NDArray[np.float32]
+    base: Colour
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, p: EyeParameters) -> Self:
+        """Draw the look of an eye whose pigment decides the colour of its background."""
+        tone = sample(rng, LOOK)
+        textures = {name: Texture.draw(rng, cell) for name, cell in GRAINS.items()}
+        red = min(0.92, max(0.36, 0.86 - 0.34 * p.pigment + tone["lightness"]))
+        green = red * min(0.74, max(0.36, 0.62 - 0.13 * p.pigment + tone["hue"]))
+        return cls(tone, textures, rng.standard_normal(FIBRES, np.float32), (red, green, green * tone["blue"]))
+
+
+def paint(look: Look, anatomy: Anatomy, p: EyeParameters, grid: Grid, distance: Mapping[str, Image]) -> Image:
     """Paint a retina.
 
     Parameters
     ----------
-    rng : Generator
+    look : Look
     anatomy : Anatomy
+        Its findings are painted in the order of their layers.
     p : EyeParameters
     grid : Grid
     distance : mapping of str to (height, width) float32
-        Signed distance of ``artery``, ``vein`` and each lesion target, pixels, positive inside.
+        Signed distance of ``artery`` and ``vein``, pixels, positive inside.
 
     Returns
     -------
     (height, width, 3) float32
     """
-    u, v = grid.coordinates()
-    out = _choroid(rng, p, grid)
-    from_fovea = np.hypot(u - np.float32(anatomy.fovea[0]), v - np.float32(anatomy.fovea[1]))
-    _tessellate(rng, out, p, grid, from_fovea)
-    _macula(out, p, from_fovea)
-    _lesions(out, distance, grid, ("drusen",))
-    _disc(rng, out, anatomy, grid, u, v)
-    for kind in ("vein", "artery"):
-        _vessels(out, anatomy, grid, kind, distance[kind])
-    _lesions(out, distance, grid, ("hemorrhage", "hard_exudate"))
+    if grid.sign < 0:
+        mirrored = replace(grid, x0=grid.width - 1 - grid.x0, sign=1)
+        turned = {kind: np.ascontiguousarray(distance[kind][:, ::-1]) for kind in ("artery", "vein")}
+        return np.ascontiguousarray(paint(look, anatomy, p, mirrored, turned)[:, ::-1])
+    out = _background(look, p, grid)
+    _findings(out, anatomy, grid, Layer.CHOROID)
+    _macula(out, look, anatomy, p, grid)
+    _findings(out, anatomy, grid, Layer.DEEP)
+    _disc(out, look, anatomy, grid)
+    _vessels(out, look, anatomy, grid, distance)
+    _fibres(out, look, anatomy, p, grid)
+    _findings(out, anatomy, grid, Layer.SUPERFICIAL)
+    _foveal_reflex(out, look, anatomy, grid)
+    _findings(out, anatomy, grid, Layer.PRERETINAL)
     return out
 
 
-def noise(rng: np.random.Generator, grid: Grid, cell: float) -> Image:
-    """Smooth noise (height, width) of unit variance at its nodes, ``cell`` degrees apart."""
-    pixels = cell * grid.scale
-    nodes = rng.standard_normal((math.ceil(grid.height / pixels) + 4, math.ceil(grid.width / pixels) + 4))
-    zoom = np.array([[pixels, 0.0, -1.5 * pixels], [0.0, pixels, -1.5 * pixels]])
-    size = (grid.width, grid.height)
-    out = cv2.warpAffine(nodes.astype(np.float32), zoom, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return (out if grid.sign < 0 else out[:, ::-1]).astype(np.float32, copy=False)
-
-
-def blend(out: Image, colour: tuple[float, float, float], alpha: Image) -> None:
+def blend(out: Image, colour: Colour, alpha: Image) -> None:
     """Cover a picture (H, W, 3) in place with a colour, display values, at opacity ``alpha`` (H, W), 0-1."""
     out += alpha[..., None] * (np.array(colour, np.float32) - out)
 
 
-def _choroid(rng: np.random.Generator, p: EyeParameters, grid: Grid) -> Image:
-    """Background: pigment decides the colour, noise of several sizes the mottling."""
-    base = np.array(PALE) + p.pigment * (np.array(DARK) - np.array(PALE))
-    base *= 1.0 + np.array([0.03, 0.06, 0.12]) * rng.uniform(-1.0, 1.0, size=3)
-    broad, patchy = noise(rng, grid, 9.0), noise(rng, grid, 3.0)
-    fine, grainy = noise(rng, grid, 0.9), noise(rng, grid, 0.35)
-    value = 1.0 + 0.04 * broad + 0.014 * patchy + 0.018 * fine + 0.014 * grainy
-    out = value[..., None] * base.astype(np.float32)
-    out[..., 1:] *= (1.0 + 0.03 * patchy + 0.02 * fine)[..., None]
-    return out.astype(np.float32)
-
-
-def _tessellate(rng: np.random.Generator, out: Image, p: EyeParameters, grid: Grid, from_fovea: Image) -> None:
-    """Choroidal vessels shine through as pale-orange streaks, least at the macula."""
-    level = noise(rng, grid, 1.5) + 0.6 * noise(rng, grid, 3.2)
-    streak = np.exp(-((level / 0.45) ** 2)) - 0.45
-    away = 1.0 - 0.85 * np.exp(-((from_fovea / 6.0) ** 2))
-    strength = (p.tessellation * (1.0 + 0.4 * noise(rng, grid, 8.0)) * away * streak)[..., None]
-    out *= 1.0 + strength * np.array([0.14, 0.26, 0.36], np.float32)
-
-
-def _macula(out: Image, p: EyeParameters, from_fovea: Image) -> None:
-    """Darker, with yellow pigment that absorbs blue and green."""
-    wide, deep = np.exp(-((from_fovea / 3.4) ** 2)), np.exp(-((from_fovea / 1.1) ** 2))
-    shade = p.macular_pigment * (0.7 * wide + 0.3 * deep)
-    out *= 1.0 - shade[..., None] * np.array([0.30, 0.52, 0.55], np.float32)
-
-
-def _disc(rng: np.random.Generator, out: Image, anatomy: Anatomy, grid: Grid, u: Image, v: Image) -> None:
-    """Rim and cup with soft borders, paler temporally, with a faint glow around."""
-    level, cup = anatomy.disc.level(u, v), anatomy.cup.level(u, v)
-    radius = np.float32(0.5 * anatomy.disc_diameter)
-    out *= 1.0 + (0.12 * np.exp(-(((level - 0.9) / 0.7) ** 2)))[..., None]
-    texture = 1.0 + 0.03 * noise(rng, grid, 0.8)
-    pallor = np.clip(u / radius, -1.0, 1.0) * 0.05
-    tone = rng.uniform(0.9, 1.05)
-    rim = step((1.0 - level) * radius, 0.12)
-    blend(out, RIM, rim)
-    out *= 1.0 + rim[..., None] * (pallor[..., None] * np.array([0.0, 0.9, 1.2], np.float32) + np.float32(tone - 1.0))
-    inner = step(anatomy.cup.signed_distance(grid) / np.float32(grid.scale), 0.18)
-    blend(out, CUP, 0.85 * inner)
-    out *= 1.0 + rim[..., None] * (texture - 1.0)[..., None]
-
-
 def step(distance: Image, softness: float) -> Image:
     """Rise from 0 to 1 around distance 0, within about ``softness`` on both sides."""
-    return (0.5 + 0.5 * np.tanh(distance / np.float32(softness))).astype(np.float32)
+    return (0.5 + 0.5 * np.tanh(distance / np.float32(softness))).astype(np.float32, copy=False)
 
 
-def _vessels(out: Image, anatomy: Anatomy, grid: Grid, kind: Kind, distance: Image) -> None:
-    """Blood absorbs more the longer the way through it; wide arteries carry a light reflex."""
-    cover = np.clip(distance + 0.5, 0.0, 1.0)
-    depth = 0.5 + 0.5 * np.clip(distance / np.float32(0.16 * grid.scale), 0.0, 1.0)
-    out *= 1.0 - (cover * depth)[..., None] * np.array(ABSORPTION[kind], np.float32)
-    strokes = resample(anatomy.tree(kind), grid)
-    wide = strokes.radius > 0.1 * grid.scale
-    core = Strokes(strokes.middle[wide], strokes.half[wide], 0.25 * strokes.radius[wide])
-    reflex = signed_distance(core, (grid.height, grid.width))
-    strength = 0.30 if kind == "artery" else 0.10
-    out *= 1.0 + (strength * np.clip(reflex + 0.5, 0.0, 1.0))[..., None] * np.array([0.5, 1.0, 0.8], np.float32)
+def coarser(grid: Grid, finest: float = FINE_SCALE) -> tuple[Grid, int]:
+    """Return a grid of whole multiples of the pixels with at least ``finest`` pixels per degree, and the multiple."""
+    k = max(1, int(grid.scale / finest))
+    middle = (k - 1) / 2
+    small = replace(
+        grid,
+        width=-(-grid.width // k),
+        height=-(-grid.height // k),
+        x0=(grid.x0 - middle) / k,
+        y0=(grid.y0 - middle) / k,
+        scale=grid.scale / k,
+    )
+    return small, k
 
 
-def _lesions(out: Image, distance: Mapping[str, Image], grid: Grid, targets: tuple[str, ...]) -> None:
-    for target in targets:
-        colour, opacity, softness = LESION_LOOK[target]
-        if distance[target].max() > 0:
-            blend(out, colour, opacity * step(distance[target], softness * grid.scale))
+def enlarge(picture: Image, grid: Grid, k: int) -> Image:
+    """Bring a picture on the grid of :func:`coarser` back to the pixels of ``grid``."""
+    if k == 1 or not picture.size:
+        return picture[: grid.height, : grid.width]
+    size = (picture.shape[1] * k, picture.shape[0] * k)
+    full = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)[: grid.height, : grid.width]
+    return np.ascontiguousarray(full, dtype=np.float32)
+
+
+def _findings(out: Image, anatomy: Anatomy, grid: Grid, layer: Layer) -> None:
+    for finding in anatomy.findings:
+        if finding.layer == layer:
+            finding.paint(out, grid, finding.distance(grid))
+
+
+def _scale(part: Image, change: Image, weight: Colour) -> None:
+    """Multiply a picture (H, W, 3) in place by ``1 + change * weight``."""
+    for channel, w in enumerate(weight):
+        part[..., channel] *= 1.0 + np.float32(w) * change
+
+
+def _background(look: Look, p: EyeParameters, grid: Grid) -> Image:
+    """Pigment epithelium over choroid: one colour, uneven in brightness and hue on several scales."""
+    small, k = coarser(grid)
+    noise = {name: look.textures[name].on(small) for name in ("wide", "broad", "tint", "patchy", "cloudy")}
+    much = np.float32(look.tone["mottle"])
+    value = (
+        1.0 + 0.05 * noise["wide"] + much * (0.030 * noise["broad"] + 0.012 * noise["patchy"] + 0.010 * noise["cloudy"])
+    )
+    yellow = 0.035 * noise["tint"] + much * (0.012 * noise["patchy"] + 0.010 * noise["cloudy"])
+    smooth = np.empty((*value.shape, 3), np.float32)
+    for channel, (base, weight) in enumerate(zip(look.base, (0.0, 1.0, 1.4), strict=True)):
+        smooth[..., channel] = base * value * (1.0 + weight * yellow)
+    out = enlarge(smooth, grid, k)
+    rough = much * np.float32(0.8 + 0.5 * p.pigment)
+    speckle = rough * (np.float32(0.014) * look.textures["fine"].on(grid) + 0.012 * look.textures["grain"].on(grid))
+    _scale(out, speckle, (0.7, 1.3, 1.3))
+    return out
+
+
+def _macula(out: Image, look: Look, anatomy: Anatomy, p: EyeParameters, grid: Grid) -> None:
+    """Darker, with yellow pigment that absorbs blue and green."""
+    width = look.tone["macula_width"]
+    place, part = window(grid, anatomy.fovea, 3.0 * width)
+    u, v = part.coordinates()
+    du, dv = u - np.float32(anatomy.fovea[0]), v - np.float32(anatomy.fovea[1])
+    squared = du**2 + dv**2
+    wide, deep = np.exp(squared * np.float32(-1.0 / width**2)), np.exp(squared * np.float32(-1.0 / 1.2**2))
+    shade = np.float32(-p.macular_pigment) * (np.float32(0.75) * wide + np.float32(0.25) * deep)
+    _scale(out[place], shade, (0.34, 0.54, 0.56))
+
+
+def _disc(out: Image, look: Look, anatomy: Anatomy, grid: Grid) -> None:
+    """Rim and cup: blurred nasally, redder there and paler temporally, with a faint glow around."""
+    tone, disc = look.tone, anatomy.disc
+    place, grid = window(grid, disc.centre, 1.6 * anatomy.disc_diameter)
+    part = out[place]
+    u, v = grid.coordinates()
+    radius = np.float32(0.5 * anatomy.disc_diameter)
+    level = disc.level(u, v)
+    glow = tone["glow"] * np.exp(-(((level - np.float32(0.9)) / np.float32(0.8)) ** 2))
+    _scale(part, glow.astype(np.float32, copy=False), (0.9, 1.3, 1.2))
+    side = np.clip(u / radius, -1.0, 1.0)  # -1 nasal, 1 temporal
+    soft = tone["margin"] * (1.0 + (tone["nasal_blur"] - 1.0) * 0.5 * (1.0 - side))
+    rim = (0.5 + 0.5 * np.tanh((1.0 - level) * radius / soft)).astype(np.float32)
+    light = tone["disc_light"] * (0.55 + 0.45 * look.base[0] / 0.75)
+    pink = np.array([1.08, 0.70, 0.50]) * tone["disc_pink"] + np.array([1.04, 0.78, 0.44]) * (1 - tone["disc_pink"])
+    grain = 1.0 + 0.03 * look.textures["cloudy"].on(grid) + 0.03 * look.textures["fine"].on(grid)
+    colour = (light * pink).astype(np.float32) * grain[..., None]
+    _scale(colour, side, (0.02, 0.10, 0.13))
+    part += (0.92 * rim)[..., None] * (colour - part)
+    cup = anatomy.cup.signed_distance(grid, lowest=-1.2 * grid.scale)
+    floor = tone["cup_pallor"] * step(cup, 0.3 * grid.scale) * (0.9 + 0.1 * side)
+    blend(part, tuple(light * np.array([1.16, 1.06, 0.80])), floor.astype(np.float32))
+
+
+def _vessels(out: Image, look: Look, anatomy: Anatomy, grid: Grid, distance: Mapping[str, Image]) -> None:
+    """Blood takes away more light the longer the way through it; arteries lie over veins and carry a light reflex."""
+    small, k = coarser(grid)
+    flow = enlarge(1.0 + np.float32(0.10) * look.textures["flow"].on(small), grid, k)
+    kept: dict[Kind, Image] = {}
+    place: dict[Kind, NDArray[np.intp]] = {}
+    darkness: dict[Kind, float] = {"vein": 1.0, "artery": look.tone["artery_light"]}
+    for kind in darkness:
+        inside = distance[kind].ravel()
+        place[kind] = np.flatnonzero(inside > -0.5)
+        depth = inside[place[kind]]
+        cover = np.minimum(depth + np.float32(0.5), 1.0)
+        thick = np.float32(0.38) + np.float32(0.62) * np.clip(depth / np.float32(0.17 * grid.scale), 0.0, 1.0)
+        amount = cover * thick * flow.ravel()[place[kind]] * np.float32(darkness[kind] * look.tone["contrast"])
+        weight = RED_LIGHT * (np.array([0.62, 1.0, 1.0], np.float32) if kind == "artery" else np.float32(1.0))
+        kept[kind] = np.clip(1.0 - amount[:, None] * weight, 0.1, 1.0)
+        kept[kind] *= (1.0 + _reflex(look, anatomy, grid, kind).ravel()[place[kind]] * cover)[:, None]
+    over = np.clip(distance["artery"].ravel()[place["vein"]] + 0.5, 0.0, 1.0)
+    flat = out.reshape(-1, 3)
+    flat[place["vein"]] *= kept["vein"] ** (1.0 - np.float32(0.7) * over)[:, None]
+    flat[place["artery"]] *= kept["artery"]
+
+
+def _reflex(look: Look, anatomy: Anatomy, grid: Grid, kind: Kind) -> Image:
+    """Relative brightness (height, width) of the light reflex on the middle third of wide vessels."""
+    strength, widest = (look.tone["reflex"], 0.09) if kind == "artery" else (0.35 * look.tone["reflex"], 0.15)
+    strokes = resample([s for s in anatomy.tree(kind) if s.radius.max() > widest], grid)
+    wide = strokes.radius > widest * grid.scale
+    core = Strokes(strokes.middle[wide], strokes.half[wide], 0.26 * strokes.radius[wide])
+    return np.float32(strength) * np.clip(signed_distance(core, (grid.height, grid.width)) + 0.6, 0.0, 1.0)
+
+
+def _fibres(out: Image, look: Look, anatomy: Anatomy, p: EyeParameters, grid: Grid) -> None:
+    """Nerve-fibre layer: fine bright lines that leave the disc above and below and arch around the macula."""
+    radius, reach = 0.5 * anatomy.disc_diameter, 13.0
+    place, grid = window(grid, anatomy.disc.centre, reach)
+    small, k = coarser(grid, 11.0)
+    u, v = small.coordinates()
+    beyond = np.maximum(np.hypot(u, v) - np.float32(radius), 0.0)
+    theta = np.arctan2(v, u)
+    # Bundles bend towards temporal: farther out, the same fibre is found at a smaller angle.
+    origin = theta * (1.0 + beyond / 9.0 * (1.0 - (theta / math.pi) ** 2))
+    turn = np.clip(origin / (2.0 * math.pi), -0.5, 0.5) * FIBRES
+    below = np.floor(turn).astype(int)
+    weight = turn - below
+    lines = (1.0 - weight) * look.fibres[below % FIBRES] + weight * look.fibres[(below + 1) % FIBRES]
+    arch = np.sin(np.clip(np.abs(origin), 0.0, math.pi)) ** 2
+    near = np.exp(-beyond / 4.5) * np.clip(beyond / 0.8, 0.0, 1.0) * np.clip((reach - beyond - radius) / 3.0, 0.0, 1.0)
+    sheen = np.float32(p.sheen) * near * (0.15 + 0.85 * arch) * (0.13 + 0.10 * lines)
+    _scale(out[place], enlarge(sheen.astype(np.float32), grid, k), (0.55, 1.0, 1.25))
+
+
+def _foveal_reflex(out: Image, look: Look, anatomy: Anatomy, grid: Grid) -> None:
+    """A bright point in the foveal pit, and a faint ring around the macula."""
+    strength = np.float32(look.tone["foveal_reflex"])
+    if strength <= 0:
+        return
+    place, grid = window(grid, anatomy.fovea, 4.5)
+    u, v = grid.coordinates()
+    du, dv = u - np.float32(anatomy.fovea[0]), v - np.float32(anatomy.fovea[1])
+    away = np.hypot(du, dv)
+    ring = np.exp(-(((away - 2.6) / 0.45) ** 2)) * (1.0 + 0.6 * np.sin(0.8 + np.arctan2(dv, du)))
+    glint = np.float32(0.5) * np.exp(-((away / 0.22) ** 2)) + np.float32(0.08) * ring
+    blend(out[place], (0.95, 0.85, 0.70), (strength * glint).astype(np.float32))
