@@ -30,11 +30,11 @@ $(STAMP): envs/lock.txt pyproject.toml
 	@touch $(STAMP)
 
 demo: install
-	$(call say,"simulate: photographs of 120 participants with known odds ratios in demo/")
-	@$(BIN)/retsam simulate demo --participants 120 --seed 1 --frame-size 512
+	$(call say,"simulate: photographs of both eyes of 60 participants with known odds ratios in demo/")
+	@$(BIN)/retsam simulate demo --participants 60 --seed 1 --frame-size 512
 	$(call say,"workflow: snakemake --cores $(CORES)")
-	@$(SNAKEMAKE) --quiet rules --config shard_size=64
-	$(call say,"done; open results/demo/report/index.html")
+	@$(SNAKEMAKE) --quiet rules --config shard_size=32 'report={truth: demo/truth/coefficients.csv}'
+	$(call say,"done; open results/demo/report/index.html (true and estimated odds ratios: #truth)")
 
 lint: install
 	$(call say,"lint: ruff")
