@@ -74,22 +74,34 @@ def _summary(what: str, statuses: Any, out: Path) -> None:
     typer.echo(f"{what}: {len(statuses)} images ({parts}) -> {out}")
 
 
-@app.command(epilog="Example: retsam simulate demo --participants 120 --seed 1 --frame-size 512")
+@app.command(
+    epilog="Example: retsam simulate demo --participants 60 --seed 1 --frame-size 512 --effect dr:crae_knudtson_um=1.6"
+)
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder to make.")],
     participants: Annotated[int, typer.Option("--participants", min=1, help="Number of people.")] = 120,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")] = 1,
     frame_size: Annotated[int, typer.Option("--frame-size", help="Diameter of the field of view in pixels.")] = 1024,
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--effect",
+            metavar="OUTCOME:TERM=OR",
+            help="True odds ratio per SD of a biomarker or latent phenotype; replaces what the outcome depends on "
+            "besides age and sex; repeatable.",
+        ),
+    ] = None,
+    rho: Annotated[float, typer.Option("--rho", min=0, max=1, help="Correlation between the eyes of a person.")] = 0.6,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
 ) -> None:
     """Make phantom photographs, a manifest and the truth behind them."""
     from retsam.phantom import simulate as run
+    from retsam.phantom import with_effects
 
     _check_frame_size(frame_size)
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; give a folder.")
+    models = with_effects(effect or [])
     with _progress("simulate", participants) as show:
-        manifest = run(out, participants=participants, seed=seed, frame_size=frame_size, workers=workers, progress=show)
+        manifest = run(out, participants, seed, frame_size, workers, show, rho=rho, models=models)
     typer.echo(f"simulate: {participants} participants -> {manifest}")
 
 

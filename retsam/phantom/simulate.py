@@ -23,9 +23,10 @@ from retsam import tables
 from retsam.errors import UserError
 from retsam.io.masks import encode
 from retsam.phantom.anatomy import PHENOTYPES
-from retsam.phantom.camera import CAMERAS
+from retsam.phantom.camera import CAMERAS, View
 from retsam.phantom.cohort import MODELS, OUTCOMES, OutcomeModel, draw_outcomes, photographs, sample_eyes
 from retsam.phantom.compose import Phantom, Sitter, Streams, photograph, sit
+from retsam.phantom.truth import values as true_values
 from retsam.status import Status
 from retsam.taxonomy import FOV
 
@@ -208,7 +209,7 @@ def _check_terms(wanted: Iterable[str], known: Iterable[str]) -> None:
 def _measure(job: _Job) -> dict[str, float]:
     """First pass: true values of a healthy eye as the camera sees it."""
     sitter = job.sitter()
-    return true_values(sitter.anatomy, sitter.view)
+    return true_values(sitter.anatomy, sitter.view, um_per_px=um_per_px(sitter.view))
 
 
 def _photograph(job: _Job) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
@@ -218,13 +219,16 @@ def _photograph(job: _Job) -> tuple[list[dict[str, Any]], dict[str, Any], dict[s
     bgr = np.ascontiguousarray(phantom.image[..., ::-1])
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, CAMERAS[phantom.camera].jpeg])
     tables.write_bytes(encoded.tobytes(), _photograph_file(job.folder, row["image_id"]))
-    values = {"image_id": row["image_id"], **true_values(phantom.anatomy, phantom.view)}
+    values = {
+        "image_id": row["image_id"],
+        **true_values(phantom.anatomy, phantom.view, um_per_px=um_per_px(phantom.view)),
+    }
     return mask_rows(row["image_id"], phantom, frame_size), values, _image_row(row, phantom, frame_size)
 
 
-def um_per_px(phantom: Phantom) -> float:
+def um_per_px(view: View) -> float:
     """Scale of the photograph, micrometres per pixel, to four digits as the manifest has it."""
-    return round(UM_PER_DEGREE / phantom.view.grid.scale, 4)
+    return round(UM_PER_DEGREE / view.grid.scale, 4)
 
 
 def _write_manifest(shots: pd.DataFrame, folder: Path) -> Path:
@@ -234,16 +238,6 @@ def _write_manifest(shots: pd.DataFrame, folder: Path) -> Path:
     manifest = manifest.astype({name: "Int64" for name in OUTCOMES if name in manifest})
     tables.write_table(manifest, folder / "manifest.csv")
     return folder / "manifest.csv"
-
-
-def true_values(anatomy: Any, view: Any) -> dict[str, float]:
-    """TRANSITION: becomes retsam.phantom.truth.values."""
-    return {
-        "vessel_tortuosity_arc_chord_median": float(np.median([s.arc / s.chord for s in anatomy.vessels])),
-        "vessel_calibre_median": float(np.median([s.radius.mean() for s in anatomy.vessels])),
-        "cup_disc_ratio_vertical": 0.3,
-        "disc_fovea_distance": float(np.hypot(*anatomy.fovea)) / anatomy.disc_diameter,
-    }
 
 
 def mask_rows(image_id: str, phantom: Phantom, frame_size: int) -> list[dict[str, Any]]:
@@ -265,7 +259,7 @@ def mask_rows(image_id: str, phantom: Phantom, frame_size: int) -> list[dict[str
     truth = phantom.truth(frame_size)
     frame = phantom.frame(frame_size)
     points = {"optic_disc": frame.to_frame(phantom.disc), "fovea": frame.to_frame(phantom.fovea)}
-    common = {"image_id": image_id, "eye": phantom.eye, "um_per_px": um_per_px(phantom), **frame.as_row()}
+    common = {"image_id": image_id, "eye": phantom.eye, "um_per_px": um_per_px(phantom.view), **frame.as_row()}
     rows = []
     for target, mask in truth.items():
         lost = target in points and not mask.any()
@@ -298,7 +292,7 @@ def _image_row(row: dict[str, Any], phantom: Phantom, frame_size: int) -> dict[s
         "fovea_x": fovea[0],
         "fovea_y": fovea[1],
         "px_per_degree": grid.scale,
-        "um_per_px": um_per_px(phantom),
+        "um_per_px": um_per_px(phantom.view),
         "quality": phantom.quality,
         "pigment": row["pigment"],
         **{f"latent_{name}": row[f"latent_{name}"] for name in PHENOTYPES},

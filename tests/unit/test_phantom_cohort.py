@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import shutil
 import warnings
 
 import cv2
@@ -272,24 +273,32 @@ def digests(folder) -> dict[str, str]:
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
+PEOPLE, SIZE = 2, 192
+SEED = next(s for s in range(100) if photographs(sample_eyes(PEOPLE, s))["shot"].sum() == 1)
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Four people, one of them with an eye photographed twice."""
-    folder = tmp_path_factory.mktemp("study") / "one"
-    assert photographs(sample_eyes(4, SEED))["shot"].sum() == 1
+    """Two people, one of them with an eye photographed twice."""
+    folder = tmp_path_factory.mktemp("study")
     done: list[int] = []
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        simulate(folder, 4, SEED, 128, progress=done.append)
-    assert done[-1] == 4 and done == sorted(done)
+        simulate(folder, PEOPLE, SEED, SIZE, progress=done.append)
+    assert done[-1] == PEOPLE and done == sorted(done)
     return folder
 
 
-SEED = next(s for s in range(100) if photographs(sample_eyes(4, s))["shot"].sum() == 1)
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The first of them."""
+    folder = tmp_path_factory.mktemp("alone")
+    simulate(folder, 1, SEED, SIZE)
+    return folder
 
 
 def test_two_workers_write_the_same_bytes(study, tmp_path) -> None:
-    simulate(tmp_path, 4, SEED, 128, workers=2)
+    simulate(tmp_path, PEOPLE, SEED, SIZE, workers=2)
     assert digests(tmp_path) == digests(study)
 
 
@@ -353,23 +362,21 @@ def test_the_cohort_stage_keeps_one_photograph_of_an_eye(study) -> None:
     assert manifest.loc[again, "image_id"].item() in set(eyes["image_id"])
 
 
-def test_true_values_do_not_depend_on_the_other_participants(study, tmp_path) -> None:
-    simulate(tmp_path, 2, SEED, 128)
-    few, more = (tables.read_table(f / "truth" / "biomarkers.parquet") for f in (tmp_path, study))
+def test_true_values_do_not_depend_on_the_other_participants(study, alone) -> None:
+    few, more = (tables.read_table(f / "truth" / "biomarkers.parquet") for f in (alone, study))
     healthy = ["image_id", *(t for m in MODELS for t in m.terms)]
     pd.testing.assert_frame_equal(few[healthy], more[healthy].iloc[: len(few)])
 
 
-def test_a_smaller_cohort_in_the_same_folder_leaves_nothing_of_the_larger(study, tmp_path) -> None:
+def test_a_smaller_cohort_in_the_same_folder_leaves_nothing_of_the_larger(study, alone, tmp_path) -> None:
     folder = tmp_path / "study"
-    simulate(folder, 3, SEED, 64)
+    shutil.copytree(study, folder)
     (folder / "images" / "mine.jpg").write_bytes(b"mine")
     (folder / "notes.txt").write_text("mine")
-    simulate(folder, 1, SEED, 64)
-    simulate(tmp_path / "fresh", 1, SEED, 64)
+    simulate(folder, 1, SEED, SIZE)
     left = digests(folder)
     assert {left.pop("images/mine.jpg"), left.pop("notes.txt")} == {hashlib.sha256(b"mine").hexdigest()}
-    assert left == digests(tmp_path / "fresh")
+    assert left == digests(alone)
 
 
 def test_what_cannot_be_done_is_said_before_anything_is_written(tmp_path) -> None:
