@@ -20,7 +20,7 @@ Image = NDArray[np.float32]
 Box = tuple[slice, slice]
 Colour = tuple[float, float, float]
 
-VISIBLE = 0.2
+VISIBLE = 0.1
 """The mask ends this far into the soft border, as a fraction of its width: what lies outside is hardly seen."""
 
 
@@ -267,7 +267,7 @@ def _flare(rng: np.random.Generator, amount: float, sign: int, drawn: dict[str, 
     behind = 0.5
     centre = (-sign * behind * math.cos(turn), -behind * math.sin(turn))
     colour = ((1.0, 0.96, 0.86), (0.80, 0.94, 0.90), (1.0, 0.80, 0.55))[min(int(3 * tone), 2)]
-    return [Crescent(colour, min(0.4 + 0.6 * amount, 0.95), 1.2 * depth, centre, 1.0 + behind - depth)]
+    return [Crescent(colour, min(0.4 + 0.6 * amount, 0.95), depth, centre, 1.0 + behind - depth)]
 
 
 def _smear(rng: np.random.Generator, amount: float, sign: int, drawn: dict[str, float]) -> list[Artifact]:
