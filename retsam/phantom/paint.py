@@ -5,7 +5,7 @@ Everything smooth is computed on a coarser grid and enlarged. Left eyes are pain
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Self
@@ -162,8 +162,8 @@ def _findings(out: Image, anatomy: Anatomy, grid: Grid, layer: Layer) -> None:
             finding.paint(out, grid, finding.distance(grid))
 
 
-def _scale(part: Image, change: Image, weight: Colour) -> None:
-    """Multiply a picture (H, W, 3) in place by ``1 + change * weight``."""
+def scale_colours(part: Image, change: Image, weight: Sequence[float]) -> None:
+    """Multiply a picture (H, W, 3) in place by ``1 + change * weight``; ``change`` (H, W), one weight per channel."""
     for channel, w in enumerate(weight):
         part[..., channel] *= 1.0 + np.float32(w) * change
 
@@ -183,7 +183,7 @@ def _background(look: Look, p: EyeParameters, grid: Grid) -> Image:
     out = enlarge(smooth, grid, k)
     rough = much * np.float32(0.8 + 0.5 * p.pigment)
     speckle = rough * (np.float32(0.014) * look.textures["fine"].on(grid) + 0.012 * look.textures["grain"].on(grid))
-    _scale(out, speckle, (0.7, 1.3, 1.3))
+    scale_colours(out, speckle, (0.7, 1.3, 1.3))
     return out
 
 
@@ -196,7 +196,7 @@ def _macula(out: Image, look: Look, anatomy: Anatomy, p: EyeParameters, grid: Gr
     squared = du**2 + dv**2
     wide, deep = np.exp(squared * np.float32(-1.0 / width**2)), np.exp(squared * np.float32(-1.0 / 1.2**2))
     shade = np.float32(-p.macular_pigment) * (np.float32(0.75) * wide + np.float32(0.25) * deep)
-    _scale(out[place], shade, (0.34, 0.54, 0.56))
+    scale_colours(out[place], shade.astype(np.float32, copy=False), (0.34, 0.54, 0.56))
 
 
 def _disc(out: Image, look: Look, anatomy: Anatomy, grid: Grid) -> None:
@@ -208,7 +208,7 @@ def _disc(out: Image, look: Look, anatomy: Anatomy, grid: Grid) -> None:
     radius = np.float32(0.5 * anatomy.disc_diameter)
     level = disc.level(u, v)
     glow = tone["glow"] * np.exp(-(((level - np.float32(0.9)) / np.float32(0.8)) ** 2))
-    _scale(part, glow.astype(np.float32, copy=False), (0.9, 1.3, 1.2))
+    scale_colours(part, glow.astype(np.float32, copy=False), (0.9, 1.3, 1.2))
     side = np.clip(u / radius, -1.0, 1.0)  # -1 nasal, 1 temporal
     soft = tone["margin"] * (1.0 + (tone["nasal_blur"] - 1.0) * 0.5 * (1.0 - side))
     rim = (0.5 + 0.5 * np.tanh((1.0 - level) * radius / soft)).astype(np.float32)
@@ -216,7 +216,7 @@ def _disc(out: Image, look: Look, anatomy: Anatomy, grid: Grid) -> None:
     pink = np.array([1.08, 0.70, 0.50]) * tone["disc_pink"] + np.array([1.04, 0.78, 0.44]) * (1 - tone["disc_pink"])
     grain = 1.0 + 0.03 * look.textures["cloudy"].on(grid) + 0.03 * look.textures["fine"].on(grid)
     colour = (light * pink).astype(np.float32) * grain[..., None]
-    _scale(colour, side, (0.02, 0.10, 0.13))
+    scale_colours(colour, side, (0.02, 0.10, 0.13))
     part += (0.92 * rim)[..., None] * (colour - part)
     cup = anatomy.cup.signed_distance(grid, lowest=-1.2 * grid.scale)
     floor = tone["cup_pallor"] * step(cup, 0.3 * grid.scale) * (0.9 + 0.1 * side)
@@ -272,7 +272,7 @@ def _fibres(out: Image, look: Look, anatomy: Anatomy, p: EyeParameters, grid: Gr
     arch = np.sin(np.clip(np.abs(origin), 0.0, math.pi)) ** 2
     near = np.exp(-beyond / 4.5) * np.clip(beyond / 0.8, 0.0, 1.0) * np.clip((reach - beyond - radius) / 3.0, 0.0, 1.0)
     sheen = np.float32(p.sheen) * near * (0.15 + 0.85 * arch) * (0.13 + 0.10 * lines)
-    _scale(out[place], enlarge(sheen.astype(np.float32), grid, k), (0.55, 1.0, 1.25))
+    scale_colours(out[place], enlarge(sheen.astype(np.float32), grid, k), (0.55, 1.0, 1.25))
 
 
 def _foveal_reflex(out: Image, look: Look, anatomy: Anatomy, grid: Grid) -> None:
