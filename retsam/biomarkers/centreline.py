@@ -28,6 +28,7 @@ RING = 5.0  # a segment with more than this arc per chord runs round a hole of t
 BRANCH_REACH = 20.0  # px along a branch over which its direction is taken
 CROSSING_REACH = 20  # points of a branch on either side of a crossing that may tell its width
 CROSSING_POINTS = 11  # of these, as many nearest to the crossing are used
+TOUCH = 3.0  # px by which a vessel has to leave a circle for its return to be another crossing
 STRAIGHT = 1.5  # over the squared half window, 1/px: weaker curvature has no sign (a step of the pixel grid makes 1.4)
 PROFILE_SAMPLES = 24  # per side of a profile
 
@@ -132,10 +133,11 @@ class Centreline:
     def crossings(self, centre: tuple[float, float], radius: float) -> Floats:
         """Widths of the vessels where they cross a circle.
 
-        A segment counts once for every time that it crosses; crossings of one segment within ``calibre_points`` points
-        of each other are one, so that a vessel along the circle does not count over and over. A segment reaches from
-        node to node, but its width is not known inside a node: it is the median over the ``CROSSING_POINTS`` points
-        nearest to the crossing that have both edges, none farther than ``CROSSING_REACH`` (at a frame of 1024 px).
+        A segment counts once for every time that it crosses; two crossings are one if in between it strays from the
+        circle by less than ``TOUCH``, so that a vessel along the circle does not count over and over. A segment reaches
+        from node to node, but its width is not known inside a node: it is the median over the ``CROSSING_POINTS``
+        points nearest to the crossing that have both edges, none farther than ``CROSSING_REACH`` (at a frame of 1024
+        px).
 
         Parameters
         ----------
@@ -150,19 +152,23 @@ class Centreline:
             Edge to edge on the normal to the vessel, px; crossings with fewer than half of ``calibre_points`` such
             points are left out.
         """
-        outside = np.hypot(*(self.path - np.asarray(centre)).T) > radius
-        at = np.flatnonzero((outside[1:] != outside[:-1]) & (np.diff(self.path_segment) == 0))
-        again = (np.diff(at) < self.calibre_points) & (np.diff(self.path_segment[at]) == 0)
-        at = np.delete(at, np.flatnonzero(again) + 1)
+        unit = self.skeleton.shape[0] / 1024
+        off = np.hypot(*(self.path - np.asarray(centre)).T) - radius
+        at = np.flatnonzero(((off[1:] > 0) != (off[:-1] > 0)) & (np.diff(self.path_segment) == 0))
         if not at.size or not self.on_path.size:
             return np.empty(0)
+        strays = np.maximum.reduceat(np.abs(off), at + 1)[:-1]
+        at = np.delete(at, np.flatnonzero((strays < TOUCH * unit) & (np.diff(self.path_segment[at]) == 0)) + 1)
         near = np.searchsorted(self.on_path, at)[:, None] + np.arange(-CROSSING_POINTS, CROSSING_POINTS)
         exists = (near >= 0) & (near < self.on_path.size)
         near = np.where(exists, near, 0)
-        off = np.abs(self.on_path[near] - (at[:, None] + 0.5))
-        reach = max(self.calibre_points, CROSSING_REACH * self.skeleton.shape[0] / 1024)
-        usable = exists & (off <= reach) & (self.segment[near] == self.path_segment[at][:, None])
-        nearest = np.argsort(np.where(usable, off, np.inf), axis=1, kind="stable")[:, :CROSSING_POINTS]
+        far = np.abs(self.on_path[near] - (at[:, None] + 0.5))
+        usable = (
+            exists
+            & (far <= max(self.calibre_points, CROSSING_REACH * unit))
+            & (self.segment[near] == self.path_segment[at][:, None])
+        )
+        nearest = np.argsort(np.where(usable, far, np.inf), axis=1, kind="stable")[:, :CROSSING_POINTS]
         width = np.take_along_axis(np.where(usable, self.width[near], np.nan), nearest, axis=1)
         enough = np.isfinite(width).sum(axis=1) >= self.calibre_points / 2
         return np.asarray(np.nanmedian(width[enough], axis=1), float)

