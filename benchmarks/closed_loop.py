@@ -43,10 +43,13 @@ def compare(phantoms: Iterator[Phantom], frame_size: int) -> pd.DataFrame:
     for number, phantom in enumerate(phantoms):
         masks = pd.DataFrame(mask_rows(str(number), phantom, frame_size))
         measured = measure_table(masks).iloc[0]
-        scale = um_per_px(phantom)
+        scale = um_per_px(phantom.view)
         own = truth.values(phantom.anatomy, phantom.view, um_per_px=scale)
         px_per_degree = phantom.view.grid.in_frame(phantom.frame(frame_size)).scale
-        px = {"dd": phantom.anatomy.disc_diameter * px_per_degree, "um": px_per_degree / phantom.view.grid.scale / scale}
+        px = {
+            "dd": phantom.anatomy.disc_diameter * px_per_degree,
+            "um": px_per_degree / phantom.view.grid.scale / scale,
+        }
         whole = bool(truth.within(phantom.view, phantom.anatomy.disc.points).all())
         for name, value in own.items():
             entry = REGISTRY[name]

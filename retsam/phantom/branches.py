@@ -217,6 +217,8 @@ def _resample(rows: list[Floats]) -> tuple[Floats, Ints, Floats]:
     bend = np.zeros(len(table))
     whole = np.append(same[1:] & same[:-1], False)[: len(turn)]
     bend[1:-1][whole] = turn[whole] / (0.5 * (step[1:] + step[:-1])[whole])
+    more = size > 2  # the ends of a line bend like their neighbours
+    bend[first[more]], bend[(first + size - 1)[more]] = bend[first[more] + 1], bend[(first + size - 2)[more]]
     length = road[first + size - 1] - road[first]
     count = np.ceil(length / SAMPLE).astype(np.int64) + 1
     place = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
@@ -260,6 +262,7 @@ def _crossings(segments: Sequence[Segment], lines: _Lines) -> tuple[Ints, Floats
 def _split(lines: _Lines, inside: Bools, cut: Ints, node_uv: Floats, node_radius: Floats, shared: Floats) -> Branches:
     """Cut lines at crossings and at the border of the field, and keep what is inside."""
     new_line = np.diff(lines.line, prepend=-1) != 0
+    ds = _lengths(lines, inside)
     begins = np.flatnonzero(new_line | (cut >= 0) | (np.diff(inside, prepend=True) != 0))
     ends = np.append(begins[1:], len(lines.line)) - 1
     kept = inside[begins] & (ends > begins) if begins.size else np.zeros(0, bool)
@@ -272,16 +275,12 @@ def _split(lines: _Lines, inside: Bools, cut: Ints, node_uv: Floats, node_radius
     take = np.repeat(begins - first, size) + np.arange(size.sum())
     table = lines.table[take]
     delta = np.abs(np.diff(table[:, :2], axis=0)) * (np.diff(of_sample) == 0)[:, None]
-    step = np.hypot(*delta.T)
-    ds = np.zeros(len(table))
-    ds[1:] += step / 2
-    ds[:-1] += step / 2
     return Branches(
         uv=table[:, :2],
         radius=table[:, 2],
         curvature=table[:, 3],
-        ds=ds,
-        along=_from_first(step, first, of_sample),
+        ds=ds[take],
+        along=_from_first(np.hypot(*delta.T), first, of_sample),
         steps=_from_first(delta.max(axis=1, initial=0), first, of_sample),
         first=first,
         last=first + size - 1,
@@ -291,6 +290,16 @@ def _split(lines: _Lines, inside: Bools, cut: Ints, node_uv: Floats, node_radius
         node_radius=np.concatenate([lines.node_radius, node_radius]),
         shared=np.concatenate([np.zeros(len(lines.node_uv)), shared]),
     )
+
+
+def _lengths(lines: _Lines, inside: Bools) -> Floats:
+    """Length (N,) that each sample of the lines stands for: half of the way to either neighbour in view."""
+    together = (np.diff(lines.line) == 0) & inside[1:] & inside[:-1]
+    half = np.hypot(*np.diff(lines.table[:, :2], axis=0).T) * together / 2
+    ds = np.zeros(len(inside))
+    ds[1:] += half
+    ds[:-1] += half
+    return ds
 
 
 def _from_first(step: Floats, first: Ints, of_sample: Ints) -> Floats:

@@ -38,7 +38,8 @@ from retsam.phantom.raster import Grid
 from retsam.taxonomy import TARGETS
 
 LATTICE = 256
-"""Points across the field of view that regions are counted with."""
+"""Points across the field of view that the hemifields are counted with; zones are counted on polar lattices of 32 rings
+of 512 points."""
 DRAWN = 1024
 """Pixels across the field of view at which findings are drawn where their area or number needs it."""
 PICTURE_FINDINGS = ("artifact",)
@@ -47,10 +48,13 @@ PICTURE_FINDINGS = ("artifact",)
 NAN = math.nan
 CIRCLES = tuple(round(1.0 + 0.1 * k, 1) for k in range(6))
 """Radii of the circles of central equivalents, disc diameters."""
+QUADRANTS = ("temporal", "inferior", "nasal", "superior")
+"""In the order of angles."""
 
 _FRAME = 1024  # px at which the lengths below are given
 _CALIBRE = 10.0
 _CURVE = 40.0
+_RING = 5.0  # arc per chord
 _CLOSE = 10.0
 _BRANCH = 20.0
 _SPECK = 2.0  # px^2
@@ -175,10 +179,26 @@ class _Scene:
         return {name: self._zone_area(zone) for name, zone in ZONES.items()}
 
     def _zone_area(self, zone: Zone) -> float:
+        """Whole area times the share of a polar lattice of equal cells that is in view and, at the macula, no disc."""
         if not math.isfinite(self.dd) or ((zone.quadrant or zone.origin == "fovea") and self.axes is None):
             return NAN
-        area = float(np.count_nonzero(self.in_zone(zone, self.lattice))) * self.cell
-        return area if area >= 0.5 * zone.area * self.dd**2 else NAN
+        middle, width = self.sector(zone.quadrant) if zone.quadrant else (0.0, 2.0 * math.pi)
+        angle = middle + width * ((np.arange(2 * LATTICE) + 0.5) / (2 * LATTICE) - 0.5)
+        part = (np.arange(LATTICE // 8) + 0.5) / (LATTICE // 8)
+        rho = self.dd * np.sqrt(zone.inner**2 + (zone.outer**2 - zone.inner**2) * part)
+        origin = self.anatomy.disc.centre if zone.origin == "disc" else self.anatomy.fovea
+        points = np.stack([np.outer(rho, np.cos(angle)).ravel(), np.outer(rho, np.sin(angle)).ravel()], axis=1) + origin
+        seen = within(self.view, points)
+        if zone.origin == "fovea":
+            seen &= self.anatomy.disc.level(*points.astype(np.float32).T) > 1
+        share = float(seen.mean())
+        return share * zone.area * self.dd**2 if share >= 0.5 else NAN
+
+    def sector(self, quadrant: str) -> tuple[float, float]:
+        """Middle and width of a quadrant, radians from temporal towards inferior."""
+        du, dv = np.array(self.anatomy.fovea) - self.anatomy.disc.centre
+        quarter = QUADRANTS.index(quadrant)
+        return math.atan2(dv, du) + 0.5 * math.pi * quarter, 0.5 * math.pi
 
 
 # Vessels
@@ -235,9 +255,9 @@ def _geometry(scene: _Scene, tree: Branches) -> dict[str, float]:
     first = kept[np.flatnonzero(np.diff(branch, prepend=-1))]
     last = kept[np.flatnonzero(np.diff(branch, append=-1))]
     arc = tree.along[last] - tree.along[first]
-    long = arc >= _CURVE * scene.px
-    first, last, arc = first[long], last[long], arc[long]
     chord = np.hypot(*(tree.uv[last] - tree.uv[first]).T)
+    long = (arc >= _CURVE * scene.px) & (arc <= _RING * chord)
+    first, last, arc, chord = first[long], last[long], arc[long], chord[long]
     angles = _branching_angles(scene, tree)
     out = dict.fromkeys(
         (
@@ -341,10 +361,11 @@ def _hemifields(scene: _Scene, tree: Branches) -> dict[str, float]:
         enough = region.mean() >= 0.25
         both[side] = _area(tree, samples, nodes) / (np.count_nonzero(region) * scene.cell) if enough else NAN
     superior, inferior = both["superior"], both["inferior"]
+    total = superior + inferior
     return {
         "density_superior": superior,
         "density_inferior": inferior,
-        "density_hemifield_asymmetry": abs(superior - inferior) / (superior + inferior),
+        "density_hemifield_asymmetry": abs(superior - inferior) / total if total > 0 else NAN,
     }
 
 
@@ -477,9 +498,8 @@ def _disc_cup(scene: _Scene) -> dict[str, float]:
         "cup_disc_ratio_horizontal": seen * horizontal,
         "cup_disc_ratio_area": seen * area,
     }
-    temporal = math.atan2(*(np.array(scene.anatomy.fovea) - disc.centre)[::-1])
-    for quarter, name in enumerate(("temporal", "inferior", "nasal", "superior")):
-        width = sector_rim_width(disc, cup, temporal + 0.5 * math.pi * quarter) / scene.dd
+    for name in QUADRANTS:
+        width = sector_rim_width(disc, cup, *scene.sector(name)) / scene.dd
         out[f"rim_width_{name}"] = width if scene.axes else NAN
     return out | {"rim_area": seen * (1.0 - area), "rim_width_minimum": seen * least_rim_ratio(disc, cup)}
 

@@ -1,0 +1,391 @@
+"""True values of phantoms: closed forms on hand-made eyes, and the closed loop through masks and measurement."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retsam.biomarkers import REGISTRY, measure_table
+from retsam.field import Field
+from retsam.phantom import truth
+from retsam.phantom.anatomy import Anatomy
+from retsam.phantom.branches import branches
+from retsam.phantom.camera import CAMERAS, View
+from retsam.phantom.compose import Streams, render, sit
+from retsam.phantom.disc import RAYS, Ellipse, Outline
+from retsam.phantom.finding import Layer, Spots
+from retsam.phantom.raster import Grid
+from retsam.phantom.shapes import Blobs
+from retsam.phantom.simulate import mask_rows, um_per_px
+from retsam.phantom.vessels import Segment
+
+few = settings(max_examples=8, deadline=None, derandomize=True)
+DD = 6.0  # of the hand-made eyes, degrees
+SCALE = 20.0  # photograph pixels per degree
+FIELD = 24.0  # radius, degrees: disc and fovea well inside
+
+
+def view(sign: int = -1, radius: float = FIELD, middle: tuple[float, float] = (0.0, 0.0)) -> View:
+    """A round field of view about a retinal point."""
+    side = int(2 * radius * SCALE) + 9
+    x = (side - 1) / 2
+    grid = Grid(side, side, x - sign * SCALE * middle[0], x - SCALE * middle[1], SCALE, sign)
+    across = np.arange(side) - x
+    mask = np.hypot(across[None, :], across[:, None]) <= radius * SCALE
+    return View(next(iter(CAMERAS.values())), grid, Field(mask, x, x, radius * SCALE))
+
+
+def line(start, end, width=0.4, kind="artery", parent=-1) -> Segment:
+    """A straight vessel."""
+    points = np.linspace(start, end, max(int(math.dist(start, end) / 0.2), 2) + 1)
+    return Segment(kind, points, np.full(len(points), width / 2), parent)
+
+
+def eye(*vessels: Segment, cup: float = 1.5, fovea=(15.0, 0.0), findings=()) -> Anatomy:
+    """An eye with a round disc and a concentric cup."""
+    disc = Ellipse((0.0, 0.0), DD / 2, DD / 2)
+    return Anatomy(disc, Outline((0.0, 0.0), np.full(RAYS, cup)), fovea, tuple(vessels), (), tuple(findings))
+
+
+def spokes(widths, kind="artery", turn: float = 0.1) -> list[Segment]:
+    """Straight vessels from the disc outwards, evenly spread."""
+    angles = turn + np.arange(len(widths)) * 2 * math.pi / len(widths)
+    rays = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return [line(tuple(2.0 * r), tuple(14.0 * r), w, kind) for r, w in zip(rays, widths, strict=True)]
+
+
+def measure(anatomy: Anatomy, where: View | None = None, **options) -> dict[str, float]:
+    return truth.values(anatomy, view() if where is None else where, **options)
+
+
+# --- calibres --------------------------------------------------------------------------------------------------------
+
+
+def test_six_equal_vessels_have_the_textbook_central_equivalent():
+    out = measure(eye(*spokes([0.4] * 8), *spokes([0.4] * 8, "vein", 0.4)), um_per_px=14.5)
+    assert out["crae_knudtson"] * DD == pytest.approx(1.748430 * 0.4, rel=1e-6)
+    assert out["crae_knudtson_um"] == pytest.approx(1.748430 * 0.4 * SCALE * 14.5, rel=1e-6)
+    assert out["avr_knudtson"] == pytest.approx(1.748430 / (0.95 * math.hypot(0.95 * 2**0.5, 0.95**2 * 2)), rel=1e-6)
+
+
+def test_only_the_six_widest_vessels_count():
+    widths = [0.3, 0.32, 0.34, 0.36, 0.38, 0.40]
+    without, with_thin = (measure(eye(*spokes(w)))["crae_knudtson"] for w in (widths, [*widths, 0.1, 0.2]))
+    assert without == pytest.approx(with_thin, rel=1e-9)
+    c = 0.88
+    a, b, d = c * math.hypot(0.3, 0.4), c * math.hypot(0.32, 0.38), c * math.hypot(0.34, 0.36)
+    low, middle, high = sorted((a, b, d))
+    assert without * DD == pytest.approx(c * math.hypot(c * math.hypot(low, high), middle), rel=1e-6)
+
+
+@few
+@given(st.lists(st.floats(20.0, 200.0), min_size=6, max_size=6), st.floats(0.5, 2.0))
+def test_knudtson_scales_and_forgets_the_order(widths, factor):
+    def trunk(narrow, wide):
+        assert narrow <= wide
+        return 0.95 * math.hypot(narrow, wide)
+
+    value = truth.combine_widths(widths, trunk)
+    assert truth.combine_widths(widths[::-1], trunk) == value
+    assert truth.combine_widths([factor * w for w in widths], trunk) == pytest.approx(factor * value)
+    assert max(widths) < value < math.sqrt(6) * max(widths)
+
+
+def test_hubbard_of_six_equal_vessels():
+    def trunk(w):
+        return math.sqrt((0.87 + 1.01 - 0.22) * w**2 - 10.76)
+
+    w = 0.4 * SCALE * 14.5
+    pair = trunk(w)
+    narrow, wide = sorted((pair, trunk(pair)))
+    expected = math.sqrt(0.87 * narrow**2 + 1.01 * wide**2 - 0.22 * narrow * wide - 10.76)
+    assert measure(eye(*spokes([0.4] * 6)), um_per_px=14.5)["crae_hubbard_um"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_central_equivalent_of_five_vessels_or_of_circles_out_of_view():
+    assert math.isnan(measure(eye(*spokes([0.4] * 5)))["crae_knudtson"])
+    near_the_border = view(middle=(FIELD - 1.15 * DD, 0.0))  # circles up to 1.1 disc diameters are whole
+    assert math.isnan(measure(eye(*spokes([0.4] * 8)), near_the_border)["crae_knudtson"])
+
+
+def test_calibres_of_bars():
+    widths = [0.2, 0.3, 0.4, 0.5, 0.6]
+    out = measure(eye(*spokes(widths)), um_per_px=10.0)
+    assert out["artery_calibre_median"] * DD == pytest.approx(0.4)
+    assert out["artery_calibre_median_um"] == pytest.approx(0.4 * SCALE * 10.0)
+    assert out["artery_calibre_length_weighted"] * DD == pytest.approx(0.4)  # equal lengths
+    assert out["artery_calibre_sd"] * DD == pytest.approx(np.std(widths, ddof=1))
+    assert out["artery_width_global"] * DD == pytest.approx(0.4)
+    assert math.isnan(out["artery_calibre_median_zone_b"])  # fewer than six segments
+    assert math.isnan(out["vein_calibre_median"])
+
+
+def test_micrometres_need_the_scale():
+    out = measure(eye(*spokes([0.4] * 8), *spokes([0.4] * 8, "vein", 0.4)))
+    missing = {name for name, value in out.items() if math.isnan(value) and "branching_angle" not in name}
+    assert missing == {n for n in out if REGISTRY[n].unit in ("um", "mm2")} | {"disc_torsion", "avr_hubbard"}
+
+
+# --- geometry and network --------------------------------------------------------------------------------------------
+
+
+def arc(radius: float, opening: float, centre: tuple[float, float]) -> Segment:
+    """A vessel along a circle."""
+    angle = np.linspace(0.0, opening, 200)
+    points = np.asarray(centre) + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return Segment("artery", points, np.full(200, 0.1), -1)
+
+
+@few
+@given(st.floats(3.0, 8.0), st.floats(0.8, 2.6))
+def test_arcs_of_circles_have_the_tortuosity_of_circles(radius, opening):
+    centres = ((0.0, -9.0), (0.0, 3.0), (5.0, 10.0), (-9.0, -3.0))
+    straight = [line((-20.0, v), (20.0, v)) for v in (-12.0, 12.0)]
+    out = measure(eye(*(arc(radius, opening, c) for c in centres), *straight))
+    bent, total = 4 * radius * opening, 4 * radius * opening + 80.0
+    ratio = 0.5 * opening / math.sin(0.5 * opening)
+    assert out["artery_tortuosity_arc_chord_median"] == pytest.approx(ratio, rel=1e-3)
+    weighted = out["artery_tortuosity_arc_chord_length_weighted"]
+    assert weighted == pytest.approx((bent * ratio + 80.0) / total, rel=1e-3)
+    assert out["artery_curvature_mean_absolute"] == pytest.approx(DD / radius * bent / total, rel=0.02)
+    assert out["artery_tortuosity_curvature_squared"] == pytest.approx((DD / radius) ** 2 * bent / total, rel=0.02)
+
+
+def fork(place, angle: float, kind="artery", first: int = 0, width: float = 0.3) -> list[Segment]:
+    """A symmetric Y: a trunk to the right and two branches ``angle`` degrees apart."""
+    u, v = place
+    t = math.radians(angle / 2)
+    ends = [(u + 5 * math.cos(s * t), v + 5 * math.sin(s * t)) for s in (-1, 1)]
+    return [line((u - 5, v), place, width, kind), *(line(place, end, 0.8 * width, kind, first) for end in ends)]
+
+
+@few
+@given(st.floats(30.0, 90.0))
+def test_symmetric_forks_have_their_angle(angle):
+    places = [(-6.0, -12.0), (8.0, -6.0), (-6.0, 10.0), (8.0, 6.0)]
+    tree = [s for k, place in enumerate(places) for s in fork(place, angle, first=3 * k)]
+    out = measure(eye(*tree))
+    assert out["artery_branching_angle_mean"] == pytest.approx(angle, abs=0.2)
+    assert out["artery_branching_angle_median"] == pytest.approx(angle, abs=0.2)
+    assert out["artery_bifurcation_count"] == len(places)
+    assert out["artery_endpoint_count"] == 3 * len(places)
+    assert out["artery_length_density"] == pytest.approx(15 * len(places) / (math.pi * FIELD**2) * DD, rel=2e-3)
+
+
+def test_a_vessel_without_side_branches_is_one_segment():
+    tree = [line((-10.0, 5.0), (0.0, 5.0)), line((0.0, 5.0), (10.0, 5.0), parent=0)]
+    found = branches(tree, view())
+    assert found.first.size == 1
+    assert found.length == pytest.approx(20.0)
+
+
+def test_artery_and_vein_end_each_others_segments_where_they_cross():
+    arteries = [line((-20.0, v), (20.0, v), 0.4) for v in (4.0, 10.0)]
+    veins = [line((u, -20.0), (u, 20.0), 0.6, "vein") for u in (-6.0, 6.0)]
+    both = branches(arteries + veins, view())
+    assert both.first.size == 12
+    assert sorted(map(tuple, both.node_uv.round(6))) == [(-6.0, 4.0), (-6.0, 10.0), (6.0, 4.0), (6.0, 10.0)]
+    assert both.node_radius == pytest.approx(np.full(4, math.hypot(0.2, 0.3)))
+    out = measure(eye(*arteries, *veins))
+    whole = [out[f"{tree}_density"] for tree in ("artery", "vein")]
+    assert out["vessel_density"] == pytest.approx(sum(whole) - 4 * 0.4 * 0.6 / (math.pi * FIELD**2), rel=1e-3)
+    assert out["vessel_bifurcation_count"] == 0
+    assert out["vessel_endpoint_count"] == 8
+
+
+@few
+@given(st.floats(-16.0, 16.0), st.floats(0.0, math.pi))
+def test_only_what_is_in_view_counts(off, direction):
+    way, across = (
+        np.array([math.cos(direction), math.sin(direction)]),
+        np.array([-math.sin(direction), math.cos(direction)]),
+    )
+    ends = [tuple(off * across + s * 40.0 * way) for s in (-1, 1)]
+    found = branches([line(*ends)], view())
+    assert found.length == pytest.approx(2 * math.sqrt(FIELD**2 - off**2), abs=0.2)
+    assert (found.start < 0).all() and (found.stop < 0).all()
+
+
+def test_both_eyes_give_the_same_values():
+    sitter = sit(Streams.of(3), 512, eye="OD", camera=next(iter(CAMERAS)))
+    turned = replace(
+        sitter.view,
+        grid=replace(sitter.view.grid, sign=1, x0=sitter.view.grid.width - 1 - sitter.view.grid.x0),
+        field=replace(
+            sitter.view.field,
+            mask=sitter.view.field.mask[:, ::-1],
+            x=sitter.view.grid.width - 1 - sitter.view.field.x,
+        ),
+    )
+    left, right = measure(sitter.anatomy, turned), measure(sitter.anatomy, sitter.view)
+    counted = [name for name in left if name.endswith(("_superior", "_inferior", "_asymmetry")) and "zone" not in name]
+    for name in counted:  # on a lattice that is no mirror image of itself
+        assert left.pop(name) == pytest.approx(right.pop(name), rel=0.01)
+    assert left == pytest.approx(right, nan_ok=True)
+
+
+# --- disc, cup, fovea ------------------------------------------------------------------------------------------------
+
+
+@few
+@given(st.floats(0.1, 0.9))
+def test_a_concentric_cup_leaves_an_even_rim(ratio):
+    out = measure(eye(cup=ratio * DD / 2))
+    for name in ("vertical", "horizontal"):
+        assert out[f"cup_disc_ratio_{name}"] == pytest.approx(ratio)
+    assert out["cup_disc_ratio_area"] == pytest.approx(ratio**2)
+    assert out["rim_area"] == pytest.approx(1 - ratio**2)
+    assert out["rim_width_minimum"] == pytest.approx(1 - ratio)
+    for quadrant in ("inferior", "superior", "nasal", "temporal"):
+        assert out[f"rim_width_{quadrant}"] == pytest.approx((1 - ratio) / 2)
+
+
+def test_disc_and_fovea_by_hand():
+    disc = Ellipse((0.0, 0.0), 2.5, 3.0, tilt=12.0)
+    out = measure(replace(eye(fovea=(15.0, 2.0)), disc=disc), view(middle=(9.0, 1.0)), um_per_px=14.5)
+    assert out["disc_ovality"] == pytest.approx(2.5 / 3.0)
+    assert out["disc_torsion"] == pytest.approx(math.degrees(math.atan2(2.0, 15.0)) - 12.0)
+    assert out["disc_fovea_angle"] == pytest.approx(math.degrees(math.atan2(2.0, 15.0)))
+    assert out["disc_fovea_distance"] == pytest.approx(math.hypot(15.0, 2.0) / (2 * math.sqrt(7.5)))
+    assert out["disc_fovea_distance_um"] == pytest.approx(math.hypot(15.0, 2.0) * SCALE * 14.5)
+    assert out["disc_area_mm2"] == pytest.approx(math.pi * 7.5 * (SCALE * 14.5 / 1000) ** 2)
+    assert out["disc_eccentricity"] == pytest.approx(math.hypot(9.0, 1.0) / FIELD)
+    assert out["fovea_eccentricity"] == pytest.approx(math.hypot(6.0, 1.0) / FIELD)
+
+
+def test_a_disc_out_of_view_has_no_values():
+    out = measure(eye(*spokes([0.4] * 8)), view(radius=8.0, middle=(14.0, 0.0)))
+    assert not math.isnan(out["fovea_eccentricity"])
+    for name in ("disc_ovality", "cup_disc_ratio_vertical", "disc_fovea_distance", "rim_width_minimum", "drusen_area"):
+        assert math.isnan(out[name]), name
+
+
+# --- findings --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dots:
+    """A countable finding of round lesions."""
+
+    target: str
+    blobs: Blobs
+    layer: Layer = Layer.DEEP
+
+    def distance(self, grid):
+        return self.blobs.signed_distance(grid)
+
+    def paint(self, out, grid, distance):
+        raise AssertionError("truth paints nothing")
+
+    def spots(self):
+        return Spots(self.blobs.centres, self.blobs.area)
+
+
+def dots(places, radius, target="drusen") -> Dots:
+    return Dots(target, Blobs.discs(places, np.full(len(places), radius)))
+
+
+def test_separate_lesions_are_counted_and_added():
+    out = measure(eye(findings=[dots([(10.0, 0.0), (14.0, 2.0), (12.0, -5.0)], 0.5), dots([(40.0, 0.0)], 1.0)]))
+    assert out["drusen_count"] == 3  # the fourth is out of view
+    assert out["drusen_area"] * DD**2 == pytest.approx(3 * math.pi * 0.25)
+    assert out["drusen_coverage"] == pytest.approx(3 * 0.25 / FIELD**2, rel=1e-3)
+    assert out["hemorrhage_count"] == out["hemorrhage_area"] == out["tessellation_coverage"] == 0
+
+
+def test_touching_lesions_are_one_and_share_their_overlap():
+    out = measure(eye(findings=[dots([(10.0, 0.0), (10.5, 0.0), (14.0, 4.0)], 0.5)]))
+    lens = 2 * 0.25 * math.acos(0.5) - 0.25 * math.sqrt(4 * 0.25 - 0.25)
+    assert out["drusen_count"] == 2
+    assert out["drusen_area"] * DD**2 == pytest.approx(3 * math.pi * 0.25 - lens, rel=5e-3)
+
+
+def test_atrophy_inside_the_disc_covers_the_field_but_not_beyond_the_disc():
+    finding = dots([(0.0, 0.0)], 4.0, "peripapillary_atrophy")
+    out = measure(eye(findings=[finding]))
+    assert out["peripapillary_atrophy_coverage"] == pytest.approx(16.0 / FIELD**2, rel=2e-3)
+    assert out["peripapillary_atrophy_area"] == pytest.approx((16.0 - 9.0) / 9.0, rel=5e-3)
+
+
+# --- the catalogue and the closed loop -------------------------------------------------------------------------------
+
+
+def test_names_are_the_catalogues_and_only_pixel_measures_are_missing():
+    out = measure(eye())
+    left_out = [n for n, b in REGISTRY.items() if n not in out and b.family != "quality"]
+    assert set(out) <= set(REGISTRY)
+    words = ("_fd_", "lacunarity", "sparsity", "tortuosity_density", "inflection_density", "artifact_")
+    assert [n for n in left_out if not any(word in n for word in words)] == []
+
+
+FRAME = 1024
+
+
+@pytest.fixture(scope="module")
+def loop() -> pd.DataFrame:
+    """Pairs of true and measured values of random eyes, half of them with findings, whose disc is wholly in view."""
+    rows = []
+    for seed in range(9):
+        phantom = render(
+            100 + seed, 320, diseases=None if seed % 2 else {}
+        )  # truth masks are drawn at the frame's size
+        if not truth.within(phantom.view, phantom.anatomy.disc.points).all():
+            continue
+        measured = measure_table(pd.DataFrame(mask_rows("one", phantom, FRAME))).iloc[0]
+        own = truth.values(phantom.anatomy, phantom.view, um_per_px=um_per_px(phantom.view))
+        grid = phantom.view.grid.in_frame(phantom.frame(FRAME))
+        px = {
+            "dd": phantom.anatomy.disc_diameter * grid.scale,
+            "um": grid.scale / phantom.view.grid.scale / um_per_px(phantom.view),
+        }
+        rows += [
+            {"seed": seed, "name": n, "true": v, "measured": measured[n], "px": px.get(REGISTRY[n].unit, math.nan)}
+            for n, v in own.items()
+        ]
+    table = pd.DataFrame(rows)
+    table["error"] = (table.measured - table.true).abs()
+    return table.dropna(subset=["true", "measured"])
+
+
+def test_closed_loop_calibres_within_a_pixel(loop):
+    calibres = [n for n, b in REGISTRY.items() if b.family == "calibre" and b.unit in ("dd", "um")]
+    px = loop[loop.name.isin(calibres)].assign(px=lambda t: t.error * t.px).groupby("name").px
+    assert set(px.groups) == set(calibres)
+    assert (px.count() >= 4).all()
+    assert px.median().max() <= 1.0
+
+
+def relative(loop: pd.DataFrame, names: list[str]) -> pd.Series:
+    """Median relative error of each biomarker; true values of 0 left out."""
+    chosen = loop[loop.name.isin(names) & (loop.true > 0)]
+    return (chosen.error / chosen.true).groupby(chosen.name).median()
+
+
+def test_closed_loop_tortuosity_within_two_percent(loop):
+    names = [n for n in REGISTRY if "arc_chord" in n]
+    error = relative(loop, names)
+    assert len(error) == 6
+    assert error.max() <= 0.02
+
+
+def test_closed_loop_cup_disc_ratio_within_a_hundredth(loop):
+    for name in ("vertical", "horizontal", "area"):
+        assert loop[loop.name == f"cup_disc_ratio_{name}"].error.median() <= 0.01
+
+
+def test_closed_loop_areas_within_two_percent(loop):
+    names = ["disc_area_mm2", "rim_area", "cup_disc_ratio_area", "vessel_density", "artery_density", "vein_density"]
+    names += [n for n in REGISTRY if n.endswith(("_coverage", "_area")) and n not in names]
+    error = relative(loop, names)
+    assert set(names[:6]) <= set(error.index)
+    assert error.max() <= 0.02, error[error > 0.02]
+
+
+def test_closed_loop_lesion_counts_are_exact(loop):
+    counts = loop[loop.name.str.endswith("_count") & loop.name.map(lambda n: REGISTRY[n].family == "lesion")]
+    assert (counts.true > 0).any()
+    assert (counts.error == 0).all(), counts[counts.error > 0]
