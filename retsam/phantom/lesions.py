@@ -19,6 +19,8 @@ from retsam.phantom.texture import Texture
 Floats = NDArray[np.float64]
 PIGMENT = (0.20, 0.14, 0.13)
 """Clumped pigment of the epithelium, by eye."""
+THIN = 0.11
+"""Least half-width of a strand, degrees: thinner ones fall apart into pixels."""
 FINE = 120
 """Pixels across a lesion of several outlines when its area is measured; the error is below 0.5 %."""
 
@@ -92,13 +94,16 @@ class Lesions:
         rough : float
             As in ``Blobs.draw``.
         """
-        count = rng.integers(number[0], number[1] + 1, len(length))
+        count = 1 + rng.integers(number[0], number[1] + 1, len(length))
         owner = np.repeat(np.arange(len(length)), count)
         rank = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-        side = 2.0 * (rank + 0.5) / count[owner] - 1.0
-        half = 0.5 * length[owner] * rng.uniform(0.5, 1.0, len(owner)) * (1.0 - 0.35 * side**2)
-        thick = 0.85 * width[owner] / count[owner] * rng.uniform(0.9, 1.3, len(owner))  # > half the spacing: they touch
-        centre = np.stack([rng.uniform(-0.5, 0.5, len(owner)) * half, 0.5 * side * width[owner]], axis=1)
+        body = rank == 0  # holds the strands together
+        long, wide, share = length[owner], width[owner], 1.0 / (count[owner] - 1)
+        side = np.where(body, 0.0, 2.0 * (rank - 0.5) * share - 1.0)
+        half = 0.5 * long * np.where(body, 0.5, rng.uniform(0.5, 1.0, len(owner)) * (1.0 - 0.35 * side**2))
+        thick = wide * np.where(body, 0.45, 0.68 * share * rng.uniform(0.9, 1.3, len(owner)))
+        thick = np.maximum(thick, np.maximum(THIN, half / 9.0))
+        centre = np.stack([rng.uniform(-0.35, 0.35, len(owner)) * half * ~body, 0.5 * side * wide], axis=1)
         blobs = Blobs.draw(rng, centre, np.sqrt(half * thick), aspect=np.maximum(half / thick, 1.0), rough=rough)
         return cls(blobs, owner, np.zeros((len(length), 2)))
 
@@ -299,7 +304,7 @@ class Patches:
         """Paint each lesion on its own window; ``distance`` ends too near for soft borders and is not used."""
         for i, blobs in enumerate(self.lesions.each()):
             soft = max(float(self.softness[i]) * grid.scale, 0.6)
-            lowest = min(-2.5 * soft, FAR)
+            lowest = min(-3.2 * soft, FAR)
             if self.rim is not None:
                 lowest = min(lowest, float(self.rim.offset[i] - 2.0 * self.rim.width[i]) * grid.scale)
             found = _window(blobs, grid, -lowest)

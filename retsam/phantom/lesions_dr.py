@@ -28,7 +28,7 @@ def microaneurysms(rng: np.random.Generator, site: Site, severity: float) -> Fin
         rng, lambda g, n: _posterior(g, n, site), lambda uv, reach: _clear(uv, reach, site)
     )
     n = len(lesions)
-    opacity, soft = strength(rng, n, 0.3, 0.85), rng.uniform(0.03, 0.07)
+    opacity, soft = strength(rng, n, 0.35, 1.0), rng.uniform(0.03, 0.06)
     colour = shade(rng, n, BLOOD, DARK_BLOOD)
     return (Patches("microaneurysm", Layer.DEEP, lesions, colour, opacity, np.full(n, soft), absorbs=True),)
 
@@ -49,7 +49,7 @@ def hemorrhages(rng: np.random.Generator, site: Site, severity: float) -> Findin
     soft = blots.reach * rng.uniform(0.10, 0.3)
     deep = Patches("hemorrhage", Layer.DEEP, blots, colour, opacity, soft, absorbs=True, mottle=mottle, unevenness=0.15)
     m = burden(rng, "flame", severity) if severity > 0.25 else 0
-    bundles = Lesions.strands(rng, draw(rng, "flame_length", m), draw(rng, "flame_width", m), (2, 5))
+    bundles = Lesions.strands(rng, draw(rng, "flame_length", m), draw(rng, "flame_width", m), (3, 6))
     flames, _ = bundles.placed(
         rng,
         lambda g, k: _superficial(g, k, site, 1.2),

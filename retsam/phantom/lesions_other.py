@@ -224,7 +224,7 @@ def _fan(
     )
     pieces = []
     for angle, end in zip(angles, ends, strict=True):
-        origin = start * np.array([math.cos(angle), math.sin(angle)])
+        origin = (start + 0.1 * rng.standard_normal()) * np.array([math.cos(angle), math.sin(angle)])
         path = _follow(origin, site, max(float(end), 0.5), 0.35, 0.0)
         pieces.append((path, np.linspace(0.7 * spacing + 0.05, 0.10, len(path)) * rng.uniform(0.9, 1.2)))
     centres, thick = np.concatenate([p for p, _ in pieces]), np.concatenate([t for _, t in pieces])
@@ -253,7 +253,7 @@ def unknown_abnormalities(rng: np.random.Generator, site: Site, severity: float)
             "unknown_abnormality",
             layer,
             lesions,
-            rng.uniform([0.1, 0.1, 0.05], [1.1, 1.0, 0.9], (n, 3)),
+            rng.uniform(0.15, 1.0, (n, 1)) * rng.uniform([0.9, 0.6, 0.4], [1.1, 1.1, 1.1], (n, 3)),
             strength(rng, n, 0.35, 0.95),
             rng.uniform(0.03, 0.35, n) * lesions.reach,
             rim=rim if rng.random() < 0.4 else None,

@@ -26,7 +26,16 @@ from retsam.phantom.lesions_other import (
     unknown_abnormalities,
     vitreous_degenerations,
 )
+from retsam.phantom.myopia import (
+    choroidal_atrophy,
+    diffuse_atrophy,
+    patchy_atrophy,
+    peripapillary_atrophy,
+    tessellation,
+)
 from retsam.phantom.places import Site
+from retsam.phantom.vessel_findings import Change, av_nicking, vascular_sheathing, venous_beading, venous_tortuosity
+from retsam.phantom.vessels import Segment, crossings
 
 Maker = Callable[[np.random.Generator, Site, float], tuple[Finding, ...]]
 """Draws the findings of one target from a generator, a healthy eye and a severity (0-1)."""
@@ -51,6 +60,24 @@ LESION_MAKERS: Mapping[str, Maker] = MappingProxyType(
         "unknown_abnormality": unknown_abnormalities,
     }
 )
+MYOPIC_MAKERS: Mapping[str, Callable[[np.random.Generator, Anatomy, EyeParameters, float], Finding]] = MappingProxyType(
+    {
+        "tessellation": tessellation,
+        "peripapillary_atrophy": peripapillary_atrophy,
+        "diffuse_atrophy": diffuse_atrophy,
+        "patchy_atrophy": patchy_atrophy,
+        "choroidal_atrophy": choroidal_atrophy,
+    }
+)
+VESSEL_MAKERS: Mapping[str, Callable[..., Change]] = MappingProxyType(
+    {
+        "venous_tortuosity": venous_tortuosity,
+        "av_nicking": av_nicking,
+        "venous_beading": venous_beading,
+        "vascular_sheathing": vascular_sheathing,
+    }
+)
+"""In the order they are made in: winding moves crossings, and a sheath follows the vessel's final width."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +152,11 @@ class Prevalence:
     source: str = "by eye"
 
 
+INHERENT = "tessellation"
+"""The finding that is part of every eye, to the degree that ``EyeParameters`` says; myopia adds to it."""
+
 PREVALENCES: tuple[Prevalence, ...] = (
-    Prevalence("tessellation", 0.02),
+    Prevalence(INHERENT, 1.0, "part of every eye, often too little to be seen"),
     Prevalence("peripapillary_atrophy", 0.05, "beta zone in 15-20 % of eyes (Jonas, Surv Ophthalmol 1999); large ones"),
     Prevalence("diffuse_atrophy", 0.0),
     Prevalence("patchy_atrophy", 0.0),
@@ -198,16 +228,16 @@ def afflict(
     *own, common = rng.spawn(len(PREVALENCES) + 1)
     streams = {row.target: stream for row, stream in zip(PREVALENCES, own, strict=True)}
     chances, severities = _expect(common, diseases)
-    site, out = Site(anatomy), anatomy
-    drawn: list[Finding] = []
+    present: dict[str, float] = {}
     for target, stream in streams.items():
-        luck, own_severity = stream.random(2).tolist()
-        if luck >= chances[target] and target not in findings:
-            continue
-        severity = severities.get(target, own_severity)
-        out, new = _give(target, stream, out, p, site, severity)
-        drawn += new
-    return replace(out, findings=tuple(drawn))
+        luck, severity = stream.random(2).tolist()
+        if target in findings:
+            present[target] = max(severity, severities.get(target, 0.0))
+        elif luck < chances[target]:
+            present[target] = severities.get(target, 0.0 if target == INHERENT else severity)
+    drawn = _lesions(streams, anatomy, p, present)
+    vessels = _change_vessels(streams, anatomy, present, drawn)
+    return replace(anatomy, vessels=vessels, crossings=crossings(vessels), findings=tuple(drawn)) if drawn else anatomy
 
 
 def _check(diseases: Mapping[str, float] | None, findings: Collection[str]) -> None:
@@ -231,7 +261,7 @@ def _expect(
         healthy = luck.pop() < HEALTHY
         drawn = {n: luck[2 * i + 1] * (luck[2 * i] < RANDOM_DISEASE[n]) for i, n in enumerate(DISEASES)}
         diseases = {} if healthy else drawn
-        alone = {row.target: 0.0 if healthy else RANDOM_FINDING for row in PREVALENCES}
+        alone = {row.target: 0.0 if healthy else max(RANDOM_FINDING, row.incidental) for row in PREVALENCES}
     else:
         alone = {row.target: row.incidental if diseases else 0.0 for row in PREVALENCES}
     spared = {target: 1.0 - chance for target, chance in alone.items()}
@@ -245,10 +275,31 @@ def _expect(
     return {target: 1.0 - share for target, share in spared.items()}, severities
 
 
-def _give(
-    target: str, rng: np.random.Generator, anatomy: Anatomy, p: EyeParameters, site: Site, severity: float
-) -> tuple[Anatomy, list[Finding]]:
-    """Add one target: the eye, changed where the vessels are affected, and the new findings."""
-    if target in LESION_MAKERS:
-        return anatomy, list(LESION_MAKERS[target](rng, site, severity))
-    return anatomy, []
+def _lesions(
+    streams: Mapping[str, np.random.Generator], anatomy: Anatomy, p: EyeParameters, present: Mapping[str, float]
+) -> list[Finding]:
+    """All findings of present targets but those that change vessels."""
+    out: list[Finding] = []
+    site = Site(anatomy) if set(present) & set(LESION_MAKERS) else None
+    for target, severity in present.items():
+        if target in MYOPIC_MAKERS:
+            out.append(MYOPIC_MAKERS[target](streams[target], anatomy, p, severity))
+        elif target in LESION_MAKERS and site is not None:
+            out += LESION_MAKERS[target](streams[target], site, severity)
+    return out
+
+
+def _change_vessels(
+    streams: Mapping[str, np.random.Generator], anatomy: Anatomy, present: Mapping[str, float], drawn: list[Finding]
+) -> tuple[Segment, ...]:
+    """Vessels after the changes that are present; their findings are added to ``drawn``."""
+    vessels, meeting = anatomy.vessels, anatomy.crossings
+    middle = (0.5 * anatomy.fovea[0], 0.5 * anatomy.fovea[1])
+    for target, change in VESSEL_MAKERS.items():
+        if target in present:
+            count = 1 + round(3.0 * present[target])
+            vessels, finding = change(streams[target], vessels, meeting, middle, count)
+            if finding is not None:
+                drawn.append(finding)
+                meeting = crossings(vessels)
+    return vessels

@@ -125,5 +125,5 @@ class Blobs:
                 np.float32(a) * np.cos(k * theta) + np.float32(b) * np.sin(k * theta)
                 for k, (a, b) in enumerate(self.waves[i], start=2)
             )
-        slope = np.hypot(p / np.float32(long), q / np.float32(short)) / rho
+        slope = np.maximum(np.hypot(p / np.float32(long), q / np.float32(short)) / rho, np.float32(1.0 / long))
         return ((border - rho) / slope).astype(np.float32)
