@@ -142,6 +142,7 @@ def _truth(inputs: ReportInputs) -> dict[str, Any]:
         "explanation": truth.explanation(),
         "result": truth.result(inputs, found),
         "forest": _svg(figures.truth_forest(inputs, found), "truth", label) if found else None,
+        "remarks": [] if found else list(truth.remarks(inputs)),  # else they are notes of the first table
         "tables": [t for t in (truth.comparison(inputs, found), truth.without_effect(inputs)) if t is not None],
     }
 

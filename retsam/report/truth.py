@@ -201,13 +201,13 @@ def comparison(inputs: ReportInputs, found: list[Pair]) -> DisplayTable | None:
     second = [Heading(t) for _ in models for t in ("OR (95% CI)", "covers truth", "n (events)")]
     align = "lrrr" + "rrr" * len(models) + "n"
     caption = "True and estimated odds ratios of the biomarkers with a true effect."
-    notes = tuple(_comparison_notes(inputs, found))
+    notes = (*_comparison_notes(inputs, found), *remarks(inputs))
     return DisplayTable("truth-table", caption, (tuple(top), tuple(second)), tuple(rows), align, notes)
 
 
 def _comparison_row(inputs: ReportInputs, pair: Pair, models: list[str]) -> Row:
     label = inputs.biomarker_label(pair.biomarker)
-    age = DASH if math.isnan(pair.age) else f"{pair.age:.2f}".replace("-", "\u2212")
+    age = DASH if math.isnan(pair.age) else f"{round(pair.age, 2) + 0.0:.2f}".replace("-", "\u2212")
     cells = [label, ratio(pair.truth), mean_sd(pair.mean, pair.sd), age]
     for model in models:
         e = pair.estimates.get(model)
@@ -236,6 +236,10 @@ def _comparison_notes(inputs: ReportInputs, found: list[Pair]) -> Iterator[str]:
     )
     reasons = [r for r in dict.fromkeys(p.reason for p in found) if r in set(Status) and r != Status.OK]
     yield from (f"{reason_label(r)}: {meaning(r)}." for r in reasons)
+
+
+def remarks(inputs: ReportInputs) -> Iterator[str]:
+    """Sentences about the terms that are no biomarkers and the outcomes that were not analysed."""
     latent, covariates = _listed(inputs, "phenotype"), _listed(inputs, "covariate")
     if latent:
         yield (
@@ -290,7 +294,8 @@ def without_effect(inputs: ReportInputs) -> DisplayTable | None:
     note = (
         "Not every one of these is a false alarm: a biomarker without an effect of its own is not null where it is "
         "correlated with one that has an effect or with a latent phenotype, where age moves it and the model leaves "
-        "age out, or where the lesions of the disease change what is measured."
+        "age out, or where the lesions of the disease change what is measured. And biomarkers that are correlated with "
+        "each other rise and fall together, so that one chance can count many times."
     )
     caption = "Biomarkers without a true effect of their own that are associated all the same."
     align = "l" + "r" * len(models)

@@ -153,6 +153,13 @@ def test_what_was_not_estimated_or_not_measured_says_why(inputs: ReportInputs) -
     assert cells_of(seen, "disc_axis_ratio")[-1] == "no estimate: not tested"
 
 
+@pytest.mark.parametrize("age, said", [(-0.004, "0.00"), (-0.35, "\u22120.35"), (np.nan, "–")])
+def test_a_correlation_that_rounds_to_zero_has_no_sign(inputs: ReportInputs, age: float, said: str) -> None:
+    table = truth_table()
+    table.loc[table["term"] == "vessel_density", "correlation_with_age"] = age
+    assert cells_of(dataclasses.replace(inputs, truth=table), "vessel_density")[3] == said
+
+
 def test_latent_phenotypes_covariates_and_other_outcomes_are_notes(inputs: ReportInputs) -> None:
     notes = " ".join(truth.comparison(inputs, truth.pairs(inputs)).notes)  # type: ignore[union-attr]
     assert "Latent phenotypes with a true effect: Glaucoma: disc tilt 0.50 (1 SD)." in notes
@@ -195,6 +202,7 @@ def test_the_section_holds_text_figure_and_tables(small: ReportInputs, tmp_path:
 def test_a_truth_without_biomarkers_or_outcomes_says_so(small: ReportInputs) -> None:
     only = small.truth[small.truth["kind"] != "biomarker"]  # type: ignore[index]
     text = section(dataclasses.replace(small, truth=only))
+    assert "<p>Latent phenotypes with a true effect: Glaucoma: disc tilt 0.50 (1 SD)." in text
     assert "states no effect of a biomarker" in text and "<svg" not in text and text.count("<table") == 1
     empty = report_inputs(5, (), pictures=0)
     assert "<table" not in section(dataclasses.replace(empty, truth=truth_table()))
