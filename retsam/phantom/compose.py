@@ -13,15 +13,12 @@ from retsam.phantom.anatomy import PHENOTYPES, Anatomy, EyeParameters, build_ana
 from retsam.phantom.artifacts import Artifact, artifact_mask, draw_artifacts
 from retsam.phantom.camera import CAMERAS, GRADABLE_FROM, View, aim, expose
 from retsam.phantom.paint import Look, paint
+from retsam.phantom.pathology import afflict
 from retsam.phantom.raster import Grid, resample, signed_distance
 from retsam.taxonomy import FOV, TARGETS
 
 Eye = Literal["OD", "OS"]
 Masks = dict[str, NDArray[np.bool_]]
-
-def afflict(rng, anatomy, p, diseases, findings):  # TRANSITION
-    return replace(anatomy, findings=()) if hasattr(anatomy, "findings") else anatomy
-
 
 ARTIFACT = "artifact"
 """The one target that belongs to the picture, not to the eye."""
@@ -167,9 +164,7 @@ def sit(
     return Sitter(eye, camera, quality, p, anatomy, view, streams)
 
 
-def photograph(
-    sitter: Sitter, diseases: Mapping[str, float] | None = None, findings: Collection[str] = ()
-) -> Phantom:
+def photograph(sitter: Sitter, diseases: Mapping[str, float] | None = None, findings: Collection[str] = ()) -> Phantom:
     """Give an eye its findings, paint it and take the picture. Parameters as in :func:`render`."""
     streams, view, p = sitter.streams, sitter.view, sitter.parameters
     anatomy = afflict(streams.findings, sitter.anatomy, p, diseases, findings)
@@ -272,7 +267,7 @@ def draw_masks(
     masks["optic_cup"] = anatomy.cup.level(u, v) <= 1
     away = np.hypot(u - np.float32(anatomy.fovea[0]), v - np.float32(anatomy.fovea[1]))
     masks["fovea"] = away <= 0.5 * anatomy.disc_diameter
-    for finding in getattr(anatomy, "findings", ()):
+    for finding in anatomy.findings:
         masks[finding.target] |= finding.distance(grid) >= 0
     masks[ARTIFACT] = artifact_mask(artifacts, view.field, fov.shape)
     return {FOV: fov, **{name: mask & fov for name, mask in masks.items()}}
