@@ -32,7 +32,7 @@ EYE: Table = (
     Parameter("disc_ovality", "", "normal", 0.92, 0.036, "horizontal over vertical diameter", _DISC, 0.72, 1.06),
     Parameter("disc_tilt", "degree", "normal", 0.0, 8.0, "torsion, upper end to temporal positive", _EYE, -30.0, 30.0),
     Parameter("cup_ratio", "", "logit-normal", 0.36, 0.5, "vertical cup-disc ratio", _CUP, 0.12, 0.88),
-    Parameter("cup_wide", "", "lognormal", 1.09, 0.06, "horizontal over vertical cup-disc ratio", _DISC, 0.9, 1.3),
+    Parameter("cup_wide", "", "lognormal", 1.11, 0.06, "horizontal over vertical cup-disc ratio", _DISC, 0.9, 1.3),
     Parameter("cup_temporal", "", "normal", 0.04, 0.05, "the cup's shift in mean rim widths", "ISNT rule", -0.15, 0.2),
     Parameter("cup_superior", "", "normal", 0.04, 0.05, "the cup's shift in mean rim widths", "ISNT rule", -0.15, 0.2),
     Parameter("fovea_distance", "degree", "lognormal", 15.5, 0.072, "disc centre to fovea", _FOVEA, 12.0, 20.0),

@@ -162,7 +162,7 @@ def tessellation(rng: np.random.Generator, anatomy: Anatomy, p: EyeParameters, s
     flat = net.points.reshape(-1, 2)
     from_fovea, from_disc = (np.hypot(*(flat - place).T) for place in (np.array(anatomy.fovea), anatomy.disc.centre))
     field = patches.at(flat) - 2.0 * np.exp(-((from_fovea / 4.5) ** 2)) + 0.8 * np.exp(-((from_disc / 9.0) ** 2))
-    threshold = 2.6 - 5.2 * strength
+    threshold = 2.9 - 5.8 * strength
     off_disc = from_disc > 0.6 * anatomy.disc_diameter
     shown = net.shown(np.where(off_disc, field - threshold, -1.0).reshape(net.radius.shape))
     return Tessellation(shown, 0.55 + 0.45 * strength, p.pigment)
@@ -218,7 +218,7 @@ class PeripapillaryAtrophy:
         scale_colours(part, alpha * mottle, (0.02, 0.05, 0.07))
         vessels = step(self.vessels.distance(grid)[place] / np.float32(grid.scale), 0.06) * alpha
         blend(part, _VESSEL, np.float32(0.45 * self.opacity) * vessels)
-        rim = np.exp(-(((depth - 0.16) / 0.2) ** 2)) * np.clip(0.6 * mottle + 0.6, 0.0, 1.0) * here
+        rim = np.exp(-(((depth - 0.16) / 0.26) ** 2)) * np.clip(0.6 * mottle + 0.6, 0.0, 1.0) * here
         blend(part, PIGMENT, (self.pigment * rim).astype(np.float32))
 
     def spots(self) -> Spots | None:
@@ -246,7 +246,7 @@ def peripapillary_atrophy(
     shown = net.shown(border.radius.max() + 0.5 - np.hypot(*(net.points - border.centre).transpose(2, 0, 1)))
     opacity, pigment = 0.4 + 0.35 * severity + rng.uniform(-0.1, 0.1), rng.uniform(0.2, 0.9) * (0.5 + 0.5 * p.pigment)
     colour = _tone((0.98, 0.83, 0.58), p)
-    return PeripapillaryAtrophy(anatomy.disc, border, shown, Texture.draw(rng, 0.35), colour, opacity, pigment)
+    return PeripapillaryAtrophy(anatomy.disc, border, shown, Texture.draw(rng, 0.55), colour, opacity, pigment)
 
 
 @dataclass(frozen=True)

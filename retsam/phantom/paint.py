@@ -51,7 +51,7 @@ GRAINS: Mapping[str, float] = MappingProxyType(
 """Textures and their cells, degrees."""
 FIBRES = 220
 """Nerve-fibre striations around the disc."""
-RED_LIGHT = np.array([0.42, 0.84, 0.80], np.float32)
+RED_LIGHT = np.array([0.36, 0.82, 0.78], np.float32)
 """How much of red, green and blue a wide vein takes away."""
 FINE_SCALE = 6.0
 """Pixels per degree that suffice for what is smooth over a degree."""
@@ -213,10 +213,10 @@ def _disc(out: Image, look: Look, anatomy: Anatomy, grid: Grid) -> None:
     soft = tone["margin"] * (1.0 + (tone["nasal_blur"] - 1.0) * 0.5 * (1.0 - side))
     rim = (0.5 + 0.5 * np.tanh((1.0 - level) * radius / soft)).astype(np.float32)
     light = tone["disc_light"] * (0.55 + 0.45 * look.base[0] / 0.75)
-    pink = np.array([1.08, 0.70, 0.50]) * tone["disc_pink"] + np.array([1.04, 0.78, 0.44]) * (1 - tone["disc_pink"])
+    pink = np.array([1.06, 0.66, 0.46]) * tone["disc_pink"] + np.array([1.04, 0.75, 0.40]) * (1 - tone["disc_pink"])
     grain = 1.0 + 0.03 * look.textures["cloudy"].on(grid) + 0.03 * look.textures["fine"].on(grid)
     colour = (light * pink).astype(np.float32) * grain[..., None]
-    scale_colours(colour, side, (0.02, 0.10, 0.13))
+    scale_colours(colour, side, (0.05, 0.15, 0.18))
     part += (0.92 * rim)[..., None] * (colour - part)
     cup = anatomy.cup.signed_distance(grid, lowest=-1.2 * grid.scale)
     floor = tone["cup_pallor"] * step(cup, 0.3 * grid.scale) * (0.9 + 0.1 * side)
@@ -227,6 +227,7 @@ def _vessels(out: Image, look: Look, anatomy: Anatomy, grid: Grid, distance: Map
     """Blood takes away more light the longer the way through it; arteries lie over veins and carry a light reflex."""
     small, k = coarser(grid)
     flow = enlarge(1.0 + np.float32(0.10) * look.textures["flow"].on(small), grid, k)
+    on_disc = step(anatomy.disc.signed_distance(grid, lowest=-grid.scale), 0.35 * grid.scale)
     kept: dict[Kind, Image] = {}
     place: dict[Kind, NDArray[np.intp]] = {}
     darkness: dict[Kind, float] = {"vein": 1.0, "artery": look.tone["artery_light"]}
@@ -239,6 +240,7 @@ def _vessels(out: Image, look: Look, anatomy: Anatomy, grid: Grid, distance: Map
         amount = cover * thick * flow.ravel()[place[kind]] * np.float32(darkness[kind] * look.tone["contrast"])
         weight = RED_LIGHT * (np.array([0.62, 1.0, 1.0], np.float32) if kind == "artery" else np.float32(1.0))
         kept[kind] = np.clip(1.0 - amount[:, None] * weight, 0.1, 1.0)
+        kept[kind][:, 0] **= 1.0 - np.float32(0.4) * on_disc.ravel()[place[kind]]  # blood is redder before white
         kept[kind] *= (1.0 + _reflex(look, anatomy, grid, kind).ravel()[place[kind]] * cover)[:, None]
     over = np.clip(distance["artery"].ravel()[place["vein"]] + 0.5, 0.0, 1.0)
     flat = out.reshape(-1, 3)
