@@ -225,17 +225,17 @@ def _fan(
     pieces = []
     for angle, end in zip(angles, ends, strict=True):
         origin = (start + 0.1 * rng.standard_normal()) * np.array([math.cos(angle), math.sin(angle)])
-        path = _follow(origin, site, max(float(end), 0.5), 0.35, 0.0)
+        path = _follow(origin, site, max(float(end), 0.5), 0.6, 0.0)
         pieces.append((path, np.linspace(0.7 * spacing + 0.05, 0.10, len(path)) * rng.uniform(0.9, 1.2)))
     centres, thick = np.concatenate([p for p, _ in pieces]), np.concatenate([t for _, t in pieces])
-    half = 0.35
+    half = 0.55
     return Blobs.draw(
         rng,
         centres,
         np.sqrt(half * thick),
         aspect=np.maximum(half / thick, 1.0),
         angle=site.fibres(centres),
-        rough=0.05,
+        rough=0.0,
     )
 
 

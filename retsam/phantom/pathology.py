@@ -35,7 +35,7 @@ from retsam.phantom.myopia import (
 )
 from retsam.phantom.places import Site
 from retsam.phantom.vessel_findings import Change, av_nicking, vascular_sheathing, venous_beading, venous_tortuosity
-from retsam.phantom.vessels import Segment, crossings
+from retsam.phantom.vessels import Crossing, Segment, crossings
 
 Maker = Callable[[np.random.Generator, Site, float], tuple[Finding, ...]]
 """Draws the findings of one target from a generator, a healthy eye and a severity (0-1)."""
@@ -236,8 +236,8 @@ def afflict(
         elif luck < chances[target]:
             present[target] = severities.get(target, 0.0 if target == INHERENT else severity)
     drawn = _lesions(streams, anatomy, p, present)
-    vessels = _change_vessels(streams, anatomy, present, drawn)
-    return replace(anatomy, vessels=vessels, crossings=crossings(vessels), findings=tuple(drawn)) if drawn else anatomy
+    vessels, meeting = _change_vessels(streams, anatomy, present, drawn)
+    return replace(anatomy, vessels=vessels, crossings=meeting, findings=tuple(drawn)) if drawn else anatomy
 
 
 def _check(diseases: Mapping[str, float] | None, findings: Collection[str]) -> None:
@@ -291,8 +291,8 @@ def _lesions(
 
 def _change_vessels(
     streams: Mapping[str, np.random.Generator], anatomy: Anatomy, present: Mapping[str, float], drawn: list[Finding]
-) -> tuple[Segment, ...]:
-    """Vessels after the changes that are present; their findings are added to ``drawn``."""
+) -> tuple[tuple[Segment, ...], tuple[Crossing, ...]]:
+    """Vessels and crossings after the changes that are present; their findings are added to ``drawn``."""
     vessels, meeting = anatomy.vessels, anatomy.crossings
     middle = (0.5 * anatomy.fovea[0], 0.5 * anatomy.fovea[1])
     for target, change in VESSEL_MAKERS.items():
@@ -302,4 +302,4 @@ def _change_vessels(
             if finding is not None:
                 drawn.append(finding)
                 meeting = crossings(vessels)
-    return vessels
+    return vessels, meeting

@@ -72,8 +72,8 @@ class Blobs:
         waves = rough * share[:, None] * rng.standard_normal((n, len(k), 2))
         total = np.abs(waves).sum(axis=(1, 2), keepdims=True)
         waves = waves * np.minimum(1.0, 0.8 / np.maximum(total, 1e-9))
-        spread = [np.broadcast_to(np.asarray(x, float), n) for x in (radius, aspect, angle)]
-        return cls(middle, *spread, waves)
+        size, long, turn = (np.broadcast_to(np.asarray(x, float), n) for x in (radius, aspect, angle))
+        return cls(middle, size, long, turn, waves)
 
     def __len__(self) -> int:
         return len(self.centres)
@@ -103,7 +103,7 @@ class Blobs:
         reach = self.reach * grid.scale - lowest
         low = np.maximum(np.ceil(middle - reach[:, None]).astype(int), 0)
         high = np.minimum(np.floor(middle + reach[:, None]).astype(int) + 1, [grid.width, grid.height])
-        for i in np.flatnonzero((high > low).all(axis=1)):
+        for i in np.flatnonzero((high > low).all(axis=1)).tolist():
             x = np.arange(low[i, 0], high[i, 0], dtype=np.float32)[None, :] - np.float32(middle[i, 0])
             y = np.arange(low[i, 1], high[i, 1], dtype=np.float32)[:, None] - np.float32(middle[i, 1])
             patch = out[low[i, 1] : high[i, 1], low[i, 0] : high[i, 0]]
@@ -120,10 +120,10 @@ class Blobs:
         rho = np.maximum(np.hypot(p, q), np.float32(1e-3))
         border: NDArray[np.float32] | float = 1.0
         if self.waves.shape[1] and np.any(self.waves[i]):
-            theta = np.arctan2(q, p)
-            border = 1.0 + sum(
-                np.float32(a) * np.cos(k * theta) + np.float32(b) * np.sin(k * theta)
-                for k, (a, b) in enumerate(self.waves[i], start=2)
-            )
+            c1, s1 = p / rho, q / rho  # of the angle; those of its multiples by the addition theorem
+            ck, sk, border = c1, s1, np.ones_like(rho)
+            for a, b in self.waves[i]:
+                ck, sk = ck * c1 - sk * s1, sk * c1 + ck * s1
+                border += np.float32(a) * ck + np.float32(b) * sk
         slope = np.maximum(np.hypot(p / np.float32(long), q / np.float32(short)) / rho, np.float32(1.0 / long))
         return ((border - rho) / slope).astype(np.float32)
