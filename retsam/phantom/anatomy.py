@@ -24,7 +24,7 @@ _FOVEA = "2.5 disc diameters from the disc, 6-7 degrees below it (Hong et al., G
 
 EYE: Table = (
     Parameter("calibre", "", "lognormal", 1.0, 0.085, "factor on all vessel widths", _KNUDTSON),
-    Parameter("artery_vein_ratio", "", "normal", 0.80, 0.025, "width of arterial over venous trunks", _KNUDTSON),
+    Parameter("artery_vein_ratio", "", "normal", 0.83, 0.025, "width of arterial over venous trunks", _KNUDTSON),
     Parameter("smallest_radius", "degree", "lognormal", 0.052, 0.13, "of the thinnest vessels at calibre 1", _EYE),
     Parameter("branch_survival", "", "logit-normal", 0.82, 0.8, "probability that a side branch exists", _EYE),
     Parameter("tortuosity", "radian", "lognormal", 0.2, 0.4, "root mean square of the heading wave of vessels", _EYE),

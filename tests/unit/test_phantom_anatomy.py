@@ -217,9 +217,25 @@ def test_the_cup_does_not_move_the_vessels(eye: Anatomy) -> None:
     assert cup_disc_ratios(other.disc, other.cup)[0] == pytest.approx(0.7, abs=1e-3)
 
 
+def test_density_and_calibre_phenotypes_move_the_vessel_area() -> None:
+    grid = _grid(160)
+
+    def area(**phenotypes: float) -> float:
+        total = 0
+        for seed in range(3):
+            p = EyeParameters.sample(np.random.default_rng(seed), phenotypes)
+            eye = build_anatomy(np.random.default_rng(seed), p)
+            total += int((signed_distance(resample(eye.vessels, grid), (160, 160)) >= 0).sum())
+        return float(total)
+
+    middle = area()
+    assert area(density=-1.5) < 0.92 * middle < 1.08 * middle < area(density=1.5)
+    assert area(calibre=-2) < 0.95 * middle < 1.05 * middle < area(calibre=2)
+
+
 def test_arteries_are_narrower_than_veins_at_the_disc(eye: Anatomy) -> None:
     widest = {kind: max(s.radius.max() for s in eye.tree(kind)) for kind in ("artery", "vein")}
-    assert 0.7 < widest["artery"] / widest["vein"] < 0.92
+    assert 0.75 < widest["artery"] / widest["vein"] < 0.93
 
 
 # --- findings of the long eye ----------------------------------------------------------------------------------------
