@@ -210,7 +210,7 @@ def _count(chance: float, amount: float, base: float, steep: float, most: int) -
 
 def _lashes(rng: np.random.Generator, amount: float, sign: int, drawn: dict[str, float]) -> list[Artifact]:
     """Side by side from the lower or upper rim, leaning alike."""
-    most = 14
+    most = 10
     place, lean, length, bend = rng.standard_normal((4, most))
     below = 1.0 if drawn["lash_side"] < 0.75 else -1.0
     number = _count(drawn["lashes"], amount, 0.93, 0.45, most)
@@ -218,15 +218,15 @@ def _lashes(rng: np.random.Generator, amount: float, sign: int, drawn: dict[str,
     for k in range(number):
         start = math.pi / 2 + 0.32 * place[k]
         heading = start + math.pi + 0.35 * drawn["lash_lean"] + 0.18 * lean[k]
-        reach = 0.42 * math.exp(0.3 * length[k]) * (0.8 + 0.5 * amount)
+        reach = 0.26 * math.exp(0.25 * length[k]) * (0.8 + 0.5 * amount)
         t = np.linspace(0.0, 1.0, 24)
-        turn = heading + 0.7 * bend[k] * t
+        turn = heading + 0.5 * bend[k] * t
         step = reach / 23
         x = 1.03 * math.cos(start) + np.concatenate([[0.0], np.cumsum(step * np.cos(turn[:-1]))])
         y = 1.03 * math.sin(start) + np.concatenate([[0.0], np.cumsum(step * np.sin(turn[:-1]))])
-        width = drawn["lash_width"] * (1.0 - 0.65 * t)
+        width = drawn["lash_width"] * (1.0 - 0.5 * t)
         points = np.stack([sign * x, below * y], axis=1)
-        out.append(Lash((0.05, 0.025, 0.015), drawn["lash_opacity"], drawn["lash_width"] * 0.8, points, width))
+        out.append(Lash((0.05, 0.025, 0.015), drawn["lash_opacity"], 1.2 * drawn["lash_width"], points, width))
     return out
 
 
@@ -253,7 +253,7 @@ def _ghost(rng: np.random.Generator, amount: float, sign: int, drawn: dict[str, 
     radius = 0.035 + 0.05 * size
     centre = (sign * 0.16 * (x - 0.5), 0.16 * (y - 0.5))
     hole = 0.55 * radius if ring < 0.6 else 0.0
-    opacity = min(0.35 + 0.4 * amount, 0.8)
+    opacity = min(0.25 + 0.45 * amount, 0.8)
     return [Spot((0.82, 0.84, 0.92), opacity, 0.3 * radius if hole else 0.7 * radius, centre, radius, hole)]
 
 
