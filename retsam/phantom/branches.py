@@ -38,8 +38,6 @@ class Branches:
         Centreline, degrees, branch by branch.
     radius : (N,) float
         Degrees.
-    curvature : (N,) float
-        Signed, 1/degree.
     ds : (N,) float
         Length that each sample stands for, degrees.
     along : (N,) float
@@ -59,7 +57,6 @@ class Branches:
 
     uv: Floats
     radius: Floats
-    curvature: Floats
     ds: Floats
     along: Floats
     steps: Floats
@@ -117,7 +114,7 @@ class Branches:
 class _Lines:
     """Whole centrelines, sampled.
 
-    ``table`` (N, 4) holds u, v, radius and curvature, ``line`` (N,) the line of each sample; ``start`` and ``stop``
+    ``table`` (N, 3) holds u, v and radius, ``line`` (N,) the line of each sample; ``start`` and ``stop``
     (L,) are the nodes of the lines, ``spacing`` (L,) the distances of their samples; ``place`` (S, 2) the line of each
     segment and its beginning along it, degrees.
     """
@@ -203,9 +200,9 @@ def _family(segments: Sequence[Segment]) -> tuple[list[list[int]], list[int]]:
 
 
 def _resample(rows: list[Floats]) -> tuple[Floats, Ints, Floats]:
-    """Samples (N, 4) u, v, radius, curvature along polylines (n, 3), the polyline of each, and their distances."""
+    """Samples (N, 3) along polylines (n, 3) of u, v, radius; the polyline of each sample, and their distances."""
     if not rows:
-        return np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0)
+        return np.zeros((0, 3)), np.zeros(0, np.int64), np.zeros(0)
     table = np.concatenate(rows)
     size = np.array([len(row) for row in rows])
     first, of_point = np.cumsum(size) - size, np.repeat(np.arange(size.size), size)
@@ -213,19 +210,13 @@ def _resample(rows: list[Floats]) -> tuple[Floats, Ints, Floats]:
     same = np.diff(of_point) == 0
     step = np.where(same, np.hypot(*delta.T), 1.0)  # one long road with gaps, so that one interpolation serves all
     road = np.append(0.0, np.cumsum(step))
-    turn = (np.diff(np.arctan2(delta[:, 1], delta[:, 0])) + np.pi) % (2 * np.pi) - np.pi
-    bend = np.zeros(len(table))
-    whole = np.append(same[1:] & same[:-1], False)[: len(turn)]
-    bend[1:-1][whole] = turn[whole] / (0.5 * (step[1:] + step[:-1])[whole])
-    more = size > 2  # the ends of a line bend like their neighbours
-    bend[first[more]], bend[(first + size - 1)[more]] = bend[first[more] + 1], bend[(first + size - 2)[more]]
     length = road[first + size - 1] - road[first]
     count = np.ceil(length / SAMPLE).astype(np.int64) + 1
     place = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     spacing = length / np.maximum(count - 1, 1)
     at = np.repeat(road[first], count) + place * np.repeat(spacing, count)
-    samples = [np.interp(at, road, column) for column in (table[:, 0], table[:, 1], table[:, 2], bend)]
-    return np.column_stack(samples), np.repeat(np.arange(size.size), count), spacing
+    samples = np.column_stack([np.interp(at, road, column) for column in table.T])
+    return samples, np.repeat(np.arange(size.size), count), spacing
 
 
 def _crossings(segments: Sequence[Segment], lines: _Lines) -> tuple[Ints, Floats, Floats, Floats]:
@@ -278,7 +269,6 @@ def _split(lines: _Lines, inside: Bools, cut: Ints, node_uv: Floats, node_radius
     return Branches(
         uv=table[:, :2],
         radius=table[:, 2],
-        curvature=table[:, 3],
         ds=ds[take],
         along=_from_first(np.hypot(*delta.T), first, of_sample),
         steps=_from_first(delta.max(axis=1, initial=0), first, of_sample),

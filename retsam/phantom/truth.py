@@ -15,9 +15,9 @@ Where truth and measurement differ by definition
 - ``vessel`` is the union of both trees: its segments end at branchings and where artery and vein cross. Its area is the
   sum of both trees' less what they share at the crossings.
 - Vessels that touch without crossing stay two vessels.
-- Curvature is that of the centreline itself, without a smoothing window.
-- Not given, for they are measures of a pixel picture: fractal dimensions, lacunarity, sparsity; and, as their
-  definitions rest on the smoothing window, tortuosity density and inflection density.
+- Arcs are those of the centreline itself; curvature is taken over the catalogue's window, since a line with corners has
+  none without a scale.
+- Not given, for they are measures of a pixel picture: fractal dimensions, lacunarity, sparsity, artifacts.
 """
 
 import math
@@ -27,6 +27,7 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from scipy.ndimage import correlate1d
 
 from retsam.geometry import ZONES, RetinalAxes, Zone
 from retsam.phantom.anatomy import Anatomy
@@ -46,6 +47,8 @@ PICTURE_FINDINGS = ("artifact",)
 """Lesion targets that belong to the photograph and not to the eye; they have no value here."""
 
 NAN = math.nan
+WINDOW = 20
+"""Half width of the window that curvature is taken over, px at a frame of 1024 px."""
 CIRCLES = tuple(round(1.0 + 0.1 * k, 1) for k in range(6))
 """Radii of the circles of central equivalents, disc diameters."""
 QUADRANTS = ("temporal", "inferior", "nasal", "superior")
@@ -53,13 +56,14 @@ QUADRANTS = ("temporal", "inferior", "nasal", "superior")
 
 _FRAME = 1024  # px at which the lengths below are given
 _CALIBRE = 10.0
-_CURVE = 40.0
 _RING = 5.0  # arc per chord
 _CLOSE = 10.0
 _BRANCH = 20.0
 _SPECK = 2.0  # px^2
 _BORDER = 0.02 * _FRAME
 _ROUND = 0.95
+_STRAIGHT = 1.5 / WINDOW**2  # 1/px
+_PARABOLA = np.linalg.pinv(np.vander(np.arange(-WINDOW, WINDOW + 1), 3, increasing=True))
 
 
 def values(anatomy: Anatomy, view: View, *, um_per_px: float | None = None) -> dict[str, float]:
@@ -250,37 +254,76 @@ def _area(tree: Branches, samples: Bools | None = None, nodes: Bools | None = No
 
 def _geometry(scene: _Scene, tree: Branches) -> dict[str, float]:
     """Tortuosity of the segments with one whole smoothing window, and angles at bifurcations."""
+    angles = _branching_angles(scene, tree)
+    enough = angles.size >= 3
+    return _tortuosity(scene, tree) | {
+        "branching_angle_mean": float(angles.mean()) if enough else NAN,
+        "branching_angle_median": float(np.median(angles)) if enough else NAN,
+    }
+
+
+def _tortuosity(scene: _Scene, tree: Branches) -> dict[str, float]:
+    names = ("arc_chord_median", "arc_chord_length_weighted", "curvature_squared", "density")
+    out = dict.fromkeys((*(f"tortuosity_{n}" for n in names), "curvature_mean_absolute", "inflection_density"), NAN)
     kept = np.flatnonzero(tree.measurable)
     branch = tree.of_sample[kept]
     first = kept[np.flatnonzero(np.diff(branch, prepend=-1))]
     last = kept[np.flatnonzero(np.diff(branch, append=-1))]
     arc = tree.along[last] - tree.along[first]
     chord = np.hypot(*(tree.uv[last] - tree.uv[first]).T)
-    long = (arc >= _CURVE * scene.px) & (arc <= _RING * chord)
+    long = (arc >= 2 * WINDOW * scene.px) & (arc <= _RING * chord)
+    if np.count_nonzero(long) < 3:
+        return out
     first, last, arc, chord = first[long], last[long], arc[long], chord[long]
-    angles = _branching_angles(scene, tree)
-    out = dict.fromkeys(
-        (
-            "tortuosity_arc_chord_median",
-            "tortuosity_arc_chord_length_weighted",
-            "curvature_mean_absolute",
-            "tortuosity_curvature_squared",
-            "branching_angle_mean",
-            "branching_angle_median",
-        ),
-        NAN,
-    )
-    if arc.size >= 3:
-        used = tree.measurable & np.isin(tree.of_sample, tree.of_sample[first])
-        curvature, ds = np.abs(tree.curvature[used]), tree.ds[used]
-        out["tortuosity_arc_chord_median"] = float(np.median(arc / chord))
-        out["tortuosity_arc_chord_length_weighted"] = float((arc**2 / chord).sum() / arc.sum())
-        out["curvature_mean_absolute"] = float((curvature * ds).sum() / ds.sum()) * scene.dd
-        out["tortuosity_curvature_squared"] = float((curvature**2 * ds).sum() / ds.sum()) * scene.dd**2
-    if angles.size >= 3:
-        out["branching_angle_mean"] = float(angles.mean())
-        out["branching_angle_median"] = float(np.median(angles))
-    return out
+    curvature, share, turns, twist = _curvatures(tree, first, last, scene.px)
+    return {
+        "tortuosity_arc_chord_median": float(np.median(arc / chord)),
+        "tortuosity_arc_chord_length_weighted": float((arc**2 / chord).sum() / arc.sum()),
+        "tortuosity_curvature_squared": float((curvature**2 * share).sum()) * scene.dd**2,
+        "tortuosity_density": float((turns * twist).sum() / arc.sum()) * scene.dd,
+        "curvature_mean_absolute": float((np.abs(curvature) * share).sum()) * scene.dd,
+        "inflection_density": float(turns.sum() / arc.sum()) * scene.dd,
+    }
+
+
+def _curvatures(tree: Branches, first: Ints, last: Ints, px: float) -> tuple[Floats, Floats, Ints, Floats]:
+    """Curvature and inflections of branches between samples ``first`` and ``last``.
+
+    A corner of a line has no curvature, so it needs a scale: it is that of the least-squares parabola over
+    :data:`WINDOW` px to either side, near the ends that of the outermost whole window.
+
+    Returns
+    -------
+    curvature, share : (N,) float
+        Signed, 1/degree, at points a pixel apart; share of the total length.
+    turns : (M,) int
+        Sign changes of the curvature; stretches with a radius above 270 px count as straight, a change lies in their
+        middle.
+    twist : (M,) float
+        Sum over the pieces between the changes of arc/chord - 1.
+    """
+    road = np.append(0.0, np.cumsum(np.hypot(*np.diff(tree.uv, axis=0).T)))
+    length = road[last] - road[first]
+    count = np.maximum((length / px).astype(np.int64), 2 * WINDOW) + 1
+    begin, of_point = np.cumsum(count) - count, np.repeat(np.arange(count.size), count)
+    step = length / (count - 1)
+    place = np.arange(of_point.size) - begin[of_point]
+    at = road[first][of_point] + place * step[of_point]
+    uv = np.stack([np.interp(at, road, tree.uv[:, axis]) for axis in (0, 1)], axis=1)
+    centre = np.clip(np.arange(of_point.size), begin[of_point] + WINDOW, (begin + count)[of_point] - 1 - WINDOW)
+    slope, bend = (correlate1d(uv, weights, axis=0, mode="nearest")[centre] for weights in _PARABOLA[1:])
+    # Where a line turns back within the window the parabola hardly moves on: at least 0.2 px per px.
+    speed = np.maximum(np.hypot(*slope.T), 0.2 * step[of_point])
+    curvature = 2 * (slope[:, 0] * bend[:, 1] - slope[:, 1] * bend[:, 0]) / speed**3
+    bent = np.flatnonzero(np.abs(curvature) * px > _STRAIGHT)
+    change = (np.diff(np.sign(curvature[bent])) != 0) & (np.diff(of_point[bent]) == 0)
+    cut = (bent[:-1][change] + bent[1:][change] + 1) // 2
+    low, high = np.sort(np.append(begin, cut)), np.sort(np.append(begin + count - 1, cut))
+    chord = np.hypot(*(uv[high] - uv[low]).T)
+    excess = np.where(chord > 0, (at[high] - at[low]) / np.where(chord > 0, chord, 1.0) - 1.0, 0.0)
+    turns = np.bincount(of_point[cut], minlength=count.size).astype(np.int64)
+    twist = np.bincount(of_point[low], excess, count.size).astype(float)
+    return curvature, (step / length.sum())[of_point], turns, twist
 
 
 def _node_ends(tree: Branches) -> tuple[Ints, Ints, Ints]:
