@@ -59,7 +59,7 @@ class OutcomeModel:
 
 
 MODELS: tuple[OutcomeModel, ...] = (
-    OutcomeModel("dr", -1.1, age=0.8, terms={"vessel_tortuosity_arc_chord_median": math.log(2.5)}),
+    OutcomeModel("dr", -0.7, age=0.8, terms={"vessel_tortuosity_arc_chord_median": math.log(2.5)}),
     OutcomeModel("amd", -1.3, age=0.9),
     OutcomeModel(
         "glaucoma",

@@ -215,7 +215,7 @@ def _measure(job: _Job) -> dict[str, float]:
 def _photograph(job: _Job) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     """Second pass: photograph and save an eye; its rows of the masks, the biomarkers and the images table."""
     row, frame_size = job.row, job.frame_size
-    phantom = photograph(job.sitter(), {name: row[f"severity_{name}"] for name in OUTCOMES if row.get(f"true_{name}")})
+    phantom = photograph(job.sitter(), _severities(row))
     bgr = np.ascontiguousarray(phantom.image[..., ::-1])
     _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, CAMERAS[phantom.camera].jpeg])
     tables.write_bytes(encoded.tobytes(), _photograph_file(job.folder, row["image_id"]))
@@ -300,9 +300,13 @@ def _image_row(row: dict[str, Any], phantom: Phantom, frame_size: int) -> dict[s
     keys = {name: row[name] for name in ("image_id", "participant_id", "eye", "shot", "site", "camera")}
     rounded = {name: round(float(value), 6) for name, value in values.items()}
     diseases = {f"true_{name}": row[f"true_{name}"] for name in OUTCOMES if f"true_{name}" in row}
-    severity = {f"severity_{name}": round(row[f"severity_{name}"], 6) for name in OUTCOMES if row.get(f"true_{name}")}
-    everywhere = {f"severity_{name}": severity.get(f"severity_{name}", 0.0) for name in OUTCOMES}
-    return {**keys, **rounded, "gradable": phantom.gradable, **diseases, **everywhere}
+    severities = {f"severity_{name}": round(severity, 6) for name, severity in _severities(row).items()}
+    return {**keys, **rounded, "gradable": phantom.gradable, **diseases, **severities}
+
+
+def _severities(row: dict[str, Any]) -> dict[str, float]:
+    """Severity of every disease, 0 where the eye was spared."""
+    return {name: row[f"severity_{name}"] if row.get(f"true_{name}") else 0.0 for name in OUTCOMES}
 
 
 def mean_arc_chord(phantom: Phantom, shortest: float = 1.0) -> float:
