@@ -208,15 +208,15 @@ class PeripapillaryAtrophy:
     def paint(self, out: Image, grid: Grid, distance: Image) -> None:
         """Sclera and choroidal vessels shine through; the disc is painted over it later."""
         outer = self.border.signed_distance(grid)
-        place = _extent(outer > FAR)
+        place, near = _extent(outer > FAR, grid)
         part, depth = out[place], outer[place] / np.float32(grid.scale)
         wide = depth - self.disc.signed_distance(grid, lowest=-grid.scale)[place] / np.float32(grid.scale)
         here = np.clip(wide / 0.15, 0.0, 1.0).astype(np.float32)  # no rim of colour around a disc without atrophy
         alpha = step(depth, 0.07) * here
         blend(part, self.colour, np.float32(self.opacity) * alpha)
-        mottle = self.mottle.on(grid)[place]
+        mottle = self.mottle.on(near)
         scale_colours(part, alpha * mottle, (0.02, 0.05, 0.07))
-        vessels = step(self.vessels.distance(grid)[place] / np.float32(grid.scale), 0.06) * alpha
+        vessels = step(self.vessels.distance(near) / np.float32(grid.scale), 0.06) * alpha
         blend(part, _VESSEL, np.float32(0.45 * self.opacity) * vessels)
         rim = np.exp(-(((depth - 0.16) / 0.26) ** 2)) * np.clip(0.6 * mottle + 0.6, 0.0, 1.0) * here
         blend(part, PIGMENT, (self.pigment * rim).astype(np.float32))
@@ -296,16 +296,17 @@ class AtrophicAreas:
 
     def paint(self, out: Image, grid: Grid, distance: Image) -> None:
         """Pale ground, vessels on it, pigment on top."""
-        place = _extent(distance > -2.5 * self.softness * grid.scale - 1.0)
+        place, near = _extent(distance > -2.5 * self.softness * grid.scale - 1.0, grid)
         part, alpha = out[place], step(distance[place] / np.float32(grid.scale), self.softness)
-        uneven = 1.0 + np.float32(0.14) * self.mottle.on(grid)[place]
+        mottle = self.mottle.on(near)
+        uneven = 1.0 + np.float32(0.14) * mottle
         blend(part, self.colour, np.clip(np.float32(self.opacity) * alpha * uneven, 0.0, 1.0))
         if self.vessels is not None:
-            vessels = step(self.vessels.distance(grid)[place] / np.float32(grid.scale), 0.08) * alpha
+            vessels = step(self.vessels.distance(near) / np.float32(grid.scale), 0.08) * alpha
             blend(part, _VESSEL, np.float32(0.6 * self.opacity) * vessels)
         if self.clumps is not None:
-            clumps = step(self.clumps.signed_distance(grid)[place] / np.float32(grid.scale), 0.06)
-            clumps *= np.clip(0.7 + 0.4 * self.mottle.on(grid)[place], 0.0, 1.0)
+            clumps = step(self.clumps.signed_distance(near) / np.float32(grid.scale), 0.06)
+            clumps *= np.clip(0.7 + 0.4 * mottle, 0.0, 1.0)
             blend(part, PIGMENT, np.float32(0.75) * clumps)
 
     def spots(self) -> Spots | None:
@@ -380,12 +381,14 @@ def _tone(colour: Colour, p: EyeParameters) -> Colour:
     return (light * colour[0], light * colour[1], light * colour[2])
 
 
-def _extent(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Rows and columns that hold a mask."""
+def _extent(mask: NDArray[np.bool_], grid: Grid) -> tuple[tuple[slice, slice], Grid]:
+    """Rows and columns that hold a mask, and the grid of these pixels alone."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
-        return slice(0, 0), slice(0, 0)
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        return (slice(0, 0), slice(0, 0)), replace(grid, width=0, height=0)
+    top, bottom, left, right = (int(x) for x in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+    part = replace(grid, width=right - left, height=bottom - top, x0=grid.x0 - left, y0=grid.y0 - top)
+    return (slice(top, bottom), slice(left, right)), part
 
 
 def _blurred(picture: Image, sigma: float) -> Image:
