@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from retsam.phantom.camera import View
-from retsam.phantom.vessels import Segment, crossings
+from retsam.phantom.vessels import Crossing, Segment
 
 SAMPLE = 0.05
 """Distance of neighbouring samples of a centreline, degrees (about 1 px in a frame of 1024 px)."""
@@ -129,18 +129,20 @@ class _Lines:
     node_radius: Floats
 
 
-def branches(segments: Sequence[Segment], view: View) -> Branches:
+def branches(segments: Sequence[Segment], view: View, crossings: Sequence[Crossing] = ()) -> Branches:
     """Cut vessels into the branches that a picture shows.
 
     Parameters
     ----------
     segments : sequence of Segment
-        One tree, or both: then branches end where artery and vein cross.
+        One tree, or both.
     view : View
         Only what is inside its field of view is kept; a sample is inside if its nearest photograph pixel is.
+    crossings : sequence of Crossing
+        Of these segments; branches end there.
     """
     lines = _sample(segments)
-    cut, uv, radius, shared = _crossings(segments, lines)
+    cut, uv, radius, shared = _crossings(crossings, lines)
     return _split(lines, within(view, lines.table[:, :2]), cut, uv, radius, shared * within(view, uv))
 
 
@@ -219,8 +221,8 @@ def _resample(rows: list[Floats]) -> tuple[Floats, Ints, Floats]:
     return samples, np.repeat(np.arange(size.size), count), spacing
 
 
-def _crossings(segments: Sequence[Segment], lines: _Lines) -> tuple[Ints, Floats, Floats, Floats]:
-    """Crossings of artery and vein.
+def _crossings(found: Sequence[Crossing], lines: _Lines) -> tuple[Ints, Floats, Floats, Floats]:
+    """Put crossings of artery and vein on the lines.
 
     Returns
     -------
@@ -230,7 +232,6 @@ def _crossings(segments: Sequence[Segment], lines: _Lines) -> tuple[Ints, Floats
     radius, shared : (C,) float
         See :class:`Branches`.
     """
-    found = crossings(segments) if len({s.kind for s in segments}) == 2 else ()
     cut = np.full(len(lines.line), -1, np.int64)
     size = np.bincount(lines.line, minlength=lines.start.size)
     first = np.cumsum(size) - size

@@ -40,7 +40,7 @@ from retsam.taxonomy import TARGETS
 
 LATTICE = 256
 """Points across the field of view that the hemifields are counted with; zones are counted on polar lattices of 32 rings
-of 512 points."""
+of 256 points."""
 DRAWN = 1024
 """Pixels across the field of view at which findings are drawn where their area or number needs it."""
 PICTURE_FINDINGS = ("artifact",)
@@ -85,7 +85,7 @@ def values(anatomy: Anatomy, view: View, *, um_per_px: float | None = None) -> d
     """
     scene = _Scene(anatomy, view, NAN if um_per_px is None else um_per_px)
     trees = {
-        "vessel": branches(anatomy.vessels, view),
+        "vessel": branches(anatomy.vessels, view, anatomy.crossings),
         "artery": branches(anatomy.tree("artery"), view),
         "vein": branches(anatomy.tree("vein"), view),
     }
@@ -187,7 +187,7 @@ class _Scene:
         if not math.isfinite(self.dd) or ((zone.quadrant or zone.origin == "fovea") and self.axes is None):
             return NAN
         middle, width = self.sector(zone.quadrant) if zone.quadrant else (0.0, 2.0 * math.pi)
-        angle = middle + width * ((np.arange(2 * LATTICE) + 0.5) / (2 * LATTICE) - 0.5)
+        angle = middle + width * ((np.arange(LATTICE) + 0.5) / LATTICE - 0.5)
         part = (np.arange(LATTICE // 8) + 0.5) / (LATTICE // 8)
         rho = self.dd * np.sqrt(zone.inner**2 + (zone.outer**2 - zone.inner**2) * part)
         origin = self.anatomy.disc.centre if zone.origin == "disc" else self.anatomy.fovea

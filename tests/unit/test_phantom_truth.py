@@ -21,7 +21,7 @@ from retsam.phantom.finding import Layer, Spots
 from retsam.phantom.raster import Grid
 from retsam.phantom.shapes import Blobs
 from retsam.phantom.simulate import mask_rows, um_per_px
-from retsam.phantom.vessels import Segment
+from retsam.phantom.vessels import Segment, crossings
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
 DD = 6.0  # of the hand-made eyes, degrees
@@ -48,7 +48,9 @@ def line(start, end, width=0.4, kind="artery", parent=-1) -> Segment:
 def eye(*vessels: Segment, cup: float = 1.5, fovea=(15.0, 0.0), findings=()) -> Anatomy:
     """An eye with a round disc and a concentric cup."""
     disc = Ellipse((0.0, 0.0), DD / 2, DD / 2)
-    return Anatomy(disc, Outline((0.0, 0.0), np.full(RAYS, cup)), fovea, tuple(vessels), (), tuple(findings))
+    return Anatomy(
+        disc, Outline((0.0, 0.0), np.full(RAYS, cup)), fovea, tuple(vessels), crossings(vessels), tuple(findings)
+    )
 
 
 def spokes(widths, kind="artery", turn: float = 0.1) -> list[Segment]:
@@ -186,7 +188,7 @@ def test_a_vessel_without_side_branches_is_one_segment():
 def test_artery_and_vein_end_each_others_segments_where_they_cross():
     arteries = [line((-20.0, v), (20.0, v), 0.4) for v in (4.0, 10.0)]
     veins = [line((u, -20.0), (u, 20.0), 0.6, "vein") for u in (-6.0, 6.0)]
-    both = branches(arteries + veins, view())
+    both = branches(arteries + veins, view(), crossings(arteries + veins))
     assert both.first.size == 12
     assert sorted(map(tuple, both.node_uv.round(6))) == [(-6.0, 4.0), (-6.0, 10.0), (6.0, 4.0), (6.0, 10.0)]
     assert both.node_radius == pytest.approx(np.full(4, math.hypot(0.2, 0.3)))
