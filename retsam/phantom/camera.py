@@ -28,6 +28,13 @@ the package ships is in two minds (0.37 by logistic regression over 240 phantoms
 REFERENCE = 512.0
 """Noise is stated for a field of view this wide, pixels; a finer sensor has proportionally more in each pixel."""
 
+WORST: Mapping[str, float] = MappingProxyType(
+    {"defocus": 0.0147, "motion": 0.10, "darkness": 3.9, "glare": 2.6, "haze": 3.0, "veil": 0.65, "noise": 7.4}
+)
+"""What the faults amount to at 1: standard deviation of the defocus and length of the motion in diameters, natural
+logarithms of light lost and gained, optical depth of the haze and how far its own colour veils the picture, and by how
+many times the noise grows. Set so that every fault alone makes a picture ungradable at about the same dial."""
+
 BLACK = 0.008
 """What the sensor shows where no light falls."""
 
@@ -302,14 +309,14 @@ def expose(
     down = ((np.arange(height) - field.y) / field.radius).astype(np.float32)[:, None]
     tint = np.array(camera.gain) * [look["tint_red"], 1.0, look["tint_blue"]]
     picture = _spread(retina[rows, cols], tint.astype(np.float32), look["scatter"], faults.haze, field.radius)
-    picture = defocus(picture, (camera.blur * look["focus"] + _growth(faults.defocus, 0.016)) * 2.0 * field.radius)
-    picture = move(picture, _growth(faults.motion, 0.11) * 2.0 * field.radius, fate["motion_angle"], view.grid.sign)
+    picture = defocus(picture, (camera.blur * look["focus"] + _grown("defocus", faults.defocus)) * 2.0 * field.radius)
+    picture = move(picture, _grown("motion", faults.motion) * 2.0 * field.radius, fate["motion_angle"], view.grid.sign)
     _light(picture, across, down, camera, look, fate, faults.uneven)
     for artifact in artifacts:
         artifact.paint(picture, field, artifact.distance(field, (height, width)))
-    level = look["exposure"] * math.exp(_growth(faults.glare, 2.8) - _growth(faults.darkness, 4.2))
+    level = look["exposure"] * math.exp(_grown("glare", faults.glare) - _grown("darkness", faults.darkness))
     cover = np.clip(camera.inside(across, down) * np.float32(field.radius) + np.float32(0.5), 0.0, 1.0)
-    grain = look["grain"] * (1.0 + _growth(1.0 - quality, 8.0))
+    grain = look["grain"] * (1.0 + _grown("noise", 1.0 - quality))
     out = np.full(retina.shape, round(255 * BLACK), np.uint8)
     out[rows, cols] = _develop(rng, picture, cover * np.float32(level), camera, grain, field.radius)
     return out
@@ -321,9 +328,9 @@ def _box(field: Field) -> tuple[slice, slice]:
     return slice(max(rows[0] - 2, 0), rows[-1] + 3), slice(max(cols[0] - 2, 0), cols[-1] + 3)
 
 
-def _growth(fault: float, largest: float) -> float:
-    """Slow at first: a good photograph's small faults do not show."""
-    return float(largest * 0.92 * fault**1.45)
+def _grown(name: str, fault: float) -> float:
+    """Amount of a fault; slow at first, because a good photograph's small faults do not show."""
+    return float(WORST[name] * fault**1.45)
 
 
 def defocus(picture: Image, sigma: float) -> Image:
@@ -346,8 +353,8 @@ def defocus(picture: Image, sigma: float) -> Image:
 def _spread(retina: Image, tint: NDArray[np.float32], scatter: float, haze: float, radius: float) -> Image:
     """Colour cast, and light that the media of the eye spread widely: some in any eye, most of it in a hazy one."""
     wide = defocus(retina, 0.12 * radius)
-    part = 1.0 - (1.0 - scatter) * math.exp(-_growth(haze, 3.3))
-    veil = min(0.25 + _growth(haze, 0.7), 0.7)
+    part = 1.0 - (1.0 - scatter) * math.exp(-_grown("haze", haze))
+    veil = min(0.25 + _grown("veil", haze), 0.7)
     picture = cv2.addWeighted(retina, 1.0 - part, wide, part * (1.0 - veil), 0.0)
     return np.asarray((picture + np.array(VEIL, np.float32) * np.float32(part * veil)) * tint, np.float32)
 
