@@ -71,13 +71,13 @@ class ChoroidalVessels:
             for _ in range(half):
                 u, v = (place - middle).T
                 # Flatter than radial: towards the four vortex veins, and along the horizontal in the macula.
-                course = np.arctan2(0.8 * v, u) + across + 0.55 * slow.at(place) + 0.5 * quick.at(place)
+                course = np.arctan2(0.8 * v, u) + across + 0.6 * slow.at(place) + 0.65 * quick.at(place)
                 place = place + sense * STEP * np.stack([np.cos(course), np.sin(course)], axis=1)
                 arm.append(place)
             arms.append(np.stack(arm, axis=1))
         points = np.concatenate([arms[0][:, ::-1], seeds[:, None], arms[1]], axis=1)
         along = np.abs(np.linspace(-1.0, 1.0, points.shape[1])) / rng.uniform(0.5, 1.0, number)[:, None]
-        thick = width * np.exp(0.3 * rng.standard_normal(number))
+        thick = width * np.exp(0.4 * rng.standard_normal(number))
         return cls(points, thick[:, None] * np.sqrt(np.clip(1.15 - along**3, 0.0, 1.0)), width)
 
     def shown(self, where: Floats) -> Self:
@@ -136,7 +136,7 @@ class Tessellation:
     def paint(self, out: Image, grid: Grid, distance: Image) -> None:
         """Vessels of one tone, the spaces between them of the opposite one."""
         degrees = distance / np.float32(grid.scale)
-        inside = step(degrees, 0.14)
+        inside = step(degrees, 0.2)
         between = _blurred(inside, 0.6 * grid.scale) * (1.0 - inside)
         dark = min(1.0, max(0.0, 2.2 * self.pigment - 0.3))
         light, shade = np.array([0.20, 0.20, 0.06]), np.array([-0.24, -0.34, -0.28])
@@ -165,7 +165,7 @@ def tessellation(rng: np.random.Generator, anatomy: Anatomy, p: EyeParameters, s
     threshold = 2.9 - 5.8 * strength
     off_disc = from_disc > 0.6 * anatomy.disc_diameter
     shown = net.shown(np.where(off_disc, field - threshold, -1.0).reshape(net.radius.shape))
-    return Tessellation(shown, 0.55 + 0.45 * strength, p.pigment)
+    return Tessellation(shown, 0.5 + 0.4 * strength, p.pigment)
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ def test_density_and_calibre_phenotypes_move_the_vessel_area() -> None:
 
     def area(**phenotypes: float) -> float:
         total = 0
-        for seed in range(3):
+        for seed in range(2):
             p = EyeParameters.sample(np.random.default_rng(seed), phenotypes)
             eye = build_anatomy(np.random.default_rng(seed), p)
             total += int((signed_distance(resample(eye.vessels, grid), (160, 160)) >= 0).sum())
