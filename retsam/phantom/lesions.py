@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
 from typing import Self
 
@@ -53,7 +54,7 @@ class Lesions:
     def lobed(
         cls, rng: np.random.Generator, radius: Floats, lobes: tuple[int, int], *, rough: float = 0.12, long: float = 0.0
     ) -> Self:
-        """Draw a body with smaller lobes that begin inside it.
+        """Draw a body with smaller lobes that grow from it and from each other.
 
         Parameters
         ----------
@@ -65,17 +66,21 @@ class Lesions:
         rough : float
             As in ``Blobs.draw``.
         long : float
-            0 puts the lobes anywhere around the body, 1 in line with the first axis.
+            0 lets the lobes grow to any side, 1 along the first axis only.
         """
         number = rng.integers(lobes[0], lobes[1] + 1, len(radius))
-        owner = np.repeat(np.arange(len(radius)), number)
-        body = np.concatenate([[True], np.diff(owner) > 0]) if len(owner) else np.zeros(0, bool)
+        first, owner = np.cumsum(number) - number, np.repeat(np.arange(len(radius)), number)
         m = len(owner)
-        angle = rng.uniform(0.0, 2.0 * math.pi, m)
-        offset = np.stack([np.cos(angle), (1.0 - long) * np.sin(angle)], axis=1)
-        offset *= (rng.uniform(0.45, 0.75, m) * radius[owner] * ~body)[:, None]
-        size = radius[owner] * np.where(body, 0.8, rng.uniform(0.35, 0.65, m))
-        shape = Blobs.draw(rng, offset, size, aspect=rng.uniform(1.0, 1.4, m), angle=angle * (1.0 - long), rough=rough)
+        size = radius[owner] * rng.uniform(0.35, 0.65, m)
+        size[first] = 0.8 * radius
+        angle, luck = rng.uniform(0.0, 2.0 * math.pi, m), rng.random(m)
+        centre = np.zeros((m, 2))
+        for k in np.setdiff1d(np.arange(m), first).tolist():  # each lobe grows from one of those before it
+            low = int(first[owner[k]])
+            root = low + int(luck[k] * (k - low))
+            away = 0.55 * (size[root] + size[k])
+            centre[k] = centre[root] + away * np.array([math.cos(angle[k]), (1.0 - long) * math.sin(angle[k])])
+        shape = Blobs.draw(rng, centre, size, aspect=rng.uniform(1.0, 1.4, m), angle=angle * (1.0 - long), rough=rough)
         return cls(shape, owner, np.zeros((len(radius), 2)))
 
     @classmethod
@@ -107,6 +112,14 @@ class Lesions:
         blobs = Blobs.draw(rng, centre, np.sqrt(half * thick), aspect=np.maximum(half / thick, 1.0), rough=rough)
         return cls(blobs, owner, np.zeros((len(length), 2)))
 
+    def and_also(self, other: Self) -> Self:
+        """Return these lesions followed by others."""
+        return type(self)(
+            _both(self.blobs, other.blobs),
+            np.concatenate([self.owner, other.owner + len(self)]),
+            np.concatenate([self.origin, other.origin]),
+        )
+
     @classmethod
     def joined(cls, bodies: Sequence[Blobs]) -> Self:
         """One lesion per set of outlines; one that is nearer than ``places.GAP`` to an earlier one is left out."""
@@ -120,8 +133,7 @@ class Lesions:
             ]
             if all(distance.min() > GAP for distance in apart):
                 kept.append(body)
-        names = ("centres", "radius", "aspect", "angle", "waves")
-        blobs = Blobs(*(np.concatenate([getattr(body, name) for body in kept]) for name in names))
+        blobs = reduce(_both, kept)
         owner = np.repeat(np.arange(len(kept)), [len(body) for body in kept])
         return cls(blobs, owner, np.array([body.centres.mean(axis=0) for body in kept]))
 
@@ -185,6 +197,12 @@ class Lesions:
                 centres[i] = np.array([x.mean(), y.mean()]) / scale + low
                 areas[i] = len(x) / scale**2
         return Spots(centres, areas)
+
+
+def _both(one: Blobs, other: Blobs) -> Blobs:
+    """Outlines of both, which have as many waves."""
+    names = ("centres", "radius", "aspect", "angle", "waves")
+    return Blobs(*(np.concatenate([getattr(one, name), getattr(other, name)]) for name in names))
 
 
 def shade(rng: np.random.Generator, n: int, first: ArrayLike, second: ArrayLike, jitter: float = 0.03) -> Floats:

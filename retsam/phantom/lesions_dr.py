@@ -13,10 +13,10 @@ from retsam.phantom.texture import Texture
 
 Findings = tuple[Finding, ...]
 
-BLOOD = (0.30, 0.68, 0.60)
-DARK_BLOOD = (0.52, 0.84, 0.74)
+BLOOD = (0.12, 0.60, 0.52)
+DARK_BLOOD = (0.46, 0.82, 0.72)
 """Share of red, green and blue that thin and thick blood takes away, by eye."""
-LIPID, WAXY = (1.02, 0.90, 0.44), (1.02, 0.97, 0.74)
+LIPID, WAXY = (1.02, 0.88, 0.22), (1.02, 0.96, 0.72)
 WOOL, GREY_WOOL = (1.02, 0.95, 0.72), (0.86, 0.80, 0.68)
 SCAR = (1.0, 0.88, 0.66)
 
@@ -41,7 +41,7 @@ def hemorrhages(rng: np.random.Generator, site: Site, severity: float) -> Findin
     """
     level = (0.3, 0.9)
     radius = radii(rng, "blot", burden(rng, "blot", severity))
-    blots, _ = Lesions.lobed(rng, radius, (1, 3), rough=0.16).placed(
+    blots, _ = Lesions.lobed(rng, radius, (1, 4), rough=0.10).placed(
         rng, lambda g, n: _posterior(g, n, site), lambda uv, reach: _clear(uv, reach, site, vessels=False)
     )
     n, mottle = len(blots), Texture.draw(rng, 0.35)
@@ -61,7 +61,7 @@ def hemorrhages(rng: np.random.Generator, site: Site, severity: float) -> Findin
         return (deep,)
     n, opacity = len(flames), strength(rng, len(flames), *level)
     streaks = Streaks(Texture.draw(rng, 0.2), 0.25, 6.0, _far_pole(flames, site))
-    colour, soft = shade(rng, n, BLOOD, (0.36, 0.76, 0.68)), np.full(n, rng.uniform(0.04, 0.1))
+    colour, soft = shade(rng, n, BLOOD, (0.28, 0.76, 0.68)), np.full(n, rng.uniform(0.04, 0.1))
     superficial = Patches("hemorrhage", Layer.SUPERFICIAL, flames, colour, opacity, soft, absorbs=True, streaks=streaks)
     return deep, superficial
 
@@ -69,7 +69,8 @@ def hemorrhages(rng: np.random.Generator, site: Site, severity: float) -> Findin
 def hard_exudates(rng: np.random.Generator, site: Site, severity: float) -> Findings:
     """Yellow-white lipid, sharp, under the vessels: loose clusters, circinate rings or spokes of a macular star.
 
-    Clusters lie 1-9 degrees from the fovea; a ring is 1-2.5 degrees wide, as around a leaking microaneurysm.
+    Clusters lie 1-9 degrees from the fovea; a ring is 1-2.5 degrees wide, as around a leaking microaneurysm. One in
+    fourteen has run together into a plaque.
     """
     hubs = site.ring(rng, burden(rng, "exudate_cluster", severity), site.fovea, 1.0, 9.0)
     parts = []
@@ -77,19 +78,21 @@ def hard_exudates(rng: np.random.Generator, site: Site, severity: float) -> Find
         n = burden(rng, "hard_exudate", severity)
         parts.append(_exudate_places(rng, n, hub, site))
     goals = np.concatenate(parts)
-    radius = radii(rng, "hard_exudate", len(goals))
-    order = rng.permutation(len(goals))
-    goals = goals[order]
+    goals = goals[rng.permutation(len(goals))]
+    radius = np.sort(radii(rng, "hard_exudate", len(goals)))[::-1]  # large ones first, small ones fill in
+    plaques = len(goals) // 14
+    small = Lesions.lobed(rng, radius[plaques:], (1, 3), rough=0.08)
+    both = Lesions.lobed(rng, radius[:plaques] * rng.uniform(0.6, 1.3, plaques), (3, 10), rough=0.2).and_also(small)
 
     def propose(g: np.random.Generator, n: int) -> Points:
         attempt = np.arange(n) // len(goals)  # later attempts stray further from the wanted place
         return goals[np.arange(n) % len(goals)] + (0.12 * attempt)[:, None] * g.standard_normal((n, 2))
 
-    lesions, _ = Lesions.lobed(rng, radius, (1, 3), rough=0.14).placed(
+    lesions, _ = both.placed(
         rng, propose, lambda uv, reach: (site.from_disc(uv) > reach + 0.2) & (site.from_fovea(uv) > reach)
     )
     n = len(lesions)
-    colour, opacity = shade(rng, n, LIPID, WAXY), strength(rng, n, 0.35, 1.0)
+    colour, opacity = shade(rng, n, LIPID, WAXY), strength(rng, n, 0.4, 1.0)
     soft = np.full(n, rng.uniform(0.025, 0.07))
     return (Patches("hard_exudate", Layer.DEEP, lesions, colour, opacity, soft),)
 
@@ -171,8 +174,8 @@ def _exudate_places(rng: np.random.Generator, n: int, hub: NDArray[np.float64], 
     """Places (n, 2) of one cluster: six tenths loose, three tenths a ring, the rest spokes towards the fovea."""
     kind = rng.random()
     if kind < 0.6:
-        stretch = np.exp(0.3 * rng.standard_normal(2)) * rng.uniform(0.5, 1.4)
-        return hub + stretch * rng.standard_normal((n, 2))
+        stretch = np.exp(0.3 * rng.standard_normal(2)) * rng.uniform(0.4, 1.3)
+        return hub + stretch * np.exp(0.5 * rng.standard_normal((n, 1))) * rng.standard_normal((n, 2))
     if kind < 0.9:
         size, angle = (
             rng.uniform(1.0, 2.5),
