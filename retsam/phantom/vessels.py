@@ -330,6 +330,7 @@ class _Neighbours:
         self.middle, self.reach, self.owner = middle, radius, np.repeat(edges.number, 2)
         self.u, self.v = middle.tolist()
         self.radius: list[float] = self.reach.tolist()
+        self.widest = float(radius.max())
 
     def meet(self, u: float, v: float) -> Wall:
         """Distance to the nearest wall (negative inside) and the unit vector away from it."""
@@ -343,14 +344,18 @@ class _Neighbours:
         """Whether a straight vessel from start to end clearly crosses, once each, all vessels that it touches."""
         way = np.subtract(end, start)
         length = float(np.hypot(*way))
-        to_start = self.middle - np.array(start)[:, None]
+        box = 0.5 * length + radius + self.widest + 0.05
+        local = np.flatnonzero(np.abs(self.middle[0] - start[0] - 0.5 * way[0]) < box)
+        local = local[np.abs(self.middle[1, local] - start[1] - 0.5 * way[1]) < box]
+        reach, owner = self.reach[local], self.owner[local]
+        to_start = self.middle[:, local] - np.array(start)[:, None]
         along = np.clip((way @ to_start) / length, 0.0, length)
-        distance = np.hypot(*(to_start - along * (way / length)[:, None])) - self.reach
+        distance = np.hypot(*(to_start - along * (way / length)[:, None])) - reach
         near = distance < radius + 0.05
-        for number in set(self.owner[near].tolist()):
+        for number in set(owner[near].tolist()):
             at, sine = self._crossed_at(start, way, number)
-            here = near & (self.owner == number)
-            far = np.abs(along[here] - at * length) - (self.reach[here] + radius) / sine
+            here = near & (owner == number)
+            far = np.abs(along[here] - at * length) - (reach[here] + radius) / sine
             if not far.max() < 0.05:  # touched again away from the crossing, or never crossed
                 return False
         return bool(near.any())
@@ -431,7 +436,7 @@ class _Grower:
         end = float(radius[-1])
         alive = alive and end > 1.3 * self.p.smallest_radius
         if not alive:  # thin out towards a free end
-            radius *= np.clip((along[-1] - along) / 1.5, 0.0, 1.0) * 0.45 + 0.55
+            radius *= np.clip((along[-1] - along) / min(1.5, along[-1]), 0.0, 1.0) * 0.45 + 0.55
         self.of_tip[tip.number] = len(self.segments)
         self.segments.append(Segment(self.kind, points, radius, tip.parent))
         self._occupy(tip, points)
@@ -441,7 +446,7 @@ class _Grower:
     def _walk(self, tip: _Tip, length: float) -> "_Walk":
         """Walk, and once more with another wave where a wide vessel met an obstacle; the longest walk counts."""
         best = None
-        for _ in range(5 if tip.role.startswith("trunk") else 2):
+        for _ in range(8 if tip.role.startswith("trunk") else 2):
             walk = _Walk(self, tip)
             walk.go(length)
             if best is None or len(walk.path) > len(best.path):
@@ -459,7 +464,8 @@ class _Grower:
 
     def _apart(self, tip: _Tip, path: list[Place]) -> list[Place]:
         """Cut a path where it would cross its parent or a sibling, which it may touch at first."""
-        kin = [self.segments[self.of_tip[number]].points for number in tip.family & self.of_tip.keys()]
+        indices = [self.of_tip[number] for number in tip.family & self.of_tip.keys()]
+        kin = [self.segments[k].points[-8 if k == tip.parent else 0 :] for k in indices]
         if not kin or len(path) < 4:
             return path
         points = np.array(path[:17])
@@ -484,9 +490,11 @@ class _Grower:
             return True
         across_u, across_v = -tip.radius * math.sin(direction), tip.radius * math.cos(direction)
         grace = 2.0 if tip.parent >= 0 else 3.0  # parent and sibling are near at first
-        for flank in (0.0, -1.0, 1.0):
+        for flank in (0.0,) if tip.radius < CELL else (0.0, -1.0, 1.0):
             other = self.taken(u + flank * across_u, v + flank * across_v)
-            if other >= 0 and (other not in tip.family or travelled > grace):
+            if other < 0:
+                continue
+            if other not in tip.family or travelled > (1.0 if self.of_tip.get(other) == tip.parent else grace):
                 return True
         return False
 
@@ -588,7 +596,7 @@ class _Walk:
         """Walk to ``length`` or an obstacle; a crossing on the way is completed first."""
         end = self.tip.travelled + max(length, 4.0 * STEP)
         other = self.grower.other
-        while self.travelled < end - 1e-9:
+        while self.travelled < end - 1e-9 or self.grower.taken(*self.path[-1]) >= 0:  # no branching on a sibling
             u, v = self.path[-1]
             while len(self.course) > 1 and math.hypot(self.course[0][0] - u, self.course[0][1] - v) < 1.6:
                 self.course = self.course[1:]
@@ -631,14 +639,14 @@ class _Walk:
 
     def _give_way(self, u: float, v: float) -> float:
         """Turn, radians, away from a vessel of the own tree ahead on one side."""
-        if self.travelled - self.tip.travelled < 1.2:
+        if self.travelled - self.tip.travelled < 1.2 or len(self.path) % 2:
             return 0.0
         ahead = 0.8 + self.tip.radius
         left, right = (
             self.grower.taken(u + ahead * math.cos(self.heading + a), v + ahead * math.sin(self.heading + a)) >= 0
             for a in (-0.5, 0.5)
         )
-        return 0.1 * (int(left) - int(right))
+        return 0.2 * (int(left) - int(right))
 
     def _meet(self, other: _Neighbours, u: float, v: float, direction: float) -> tuple[float, list[Place]]:
         """Direction beside a vessel of the other tree, and the way across it where this is the place to cross."""
