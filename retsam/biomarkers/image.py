@@ -146,7 +146,7 @@ class RetinalImage:
         if row["status"] != Status.OK:
             raise Unmeasurable(Status(row["status"]))
         try:
-            mask = np.ascontiguousarray(decode(row["rle"], self.size))
+            mask = decode(row["rle"], self.size)
             if row["area_px"] not in (None, np.count_nonzero(mask)):
                 raise ValueError(f"{np.count_nonzero(mask)} px instead of {row['area_px']}")
         except Exception as error:
@@ -167,7 +167,7 @@ class RetinalImage:
         """
         return self._once(
             ("mask", target),
-            lambda: np.ascontiguousarray(self._stored(target)[:, ::-1]) if self.mirrored else self._stored(target),
+            lambda: np.ascontiguousarray(self._stored(target)[:, :: -1 if self.mirrored else 1]),
         )
 
     def require(self, *targets: str) -> None:
@@ -178,7 +178,7 @@ class RetinalImage:
             if target == "fovea":
                 _ = self.fovea
             else:
-                self.mask(target)
+                self._stored(target)
 
     def _mirror(self, x: float) -> float:
         return self.size - 1 - x if self.mirrored else x
@@ -373,7 +373,8 @@ class RetinalImage:
         return self._once(("lesions", target), lambda: self._lesions(target))
 
     def _lesions(self, target: str) -> NDArray[np.int64]:
-        seen = (self.mask(target) & self.mask(FOV)).astype(np.uint8)
+        # As stored: the side does not matter here, and mirrored copies of many masks take time.
+        seen = (self._stored(target) & self._stored(FOV)).view(np.uint8)
         x, y, width, height = cv2.boundingRect(seen)
         if not width:
             return np.empty(0, np.int64)
