@@ -12,26 +12,14 @@ from hypothesis import strategies as st
 from retsam import tables
 from retsam.io.masks import decode
 from retsam.phantom import mask_rows, render
-from retsam.phantom.anatomy import EyeParameters, build_anatomy
 from retsam.phantom.camera import CAMERAS
 from retsam.phantom.compose import LESIONS
 from retsam.phantom.raster import Grid, Strokes, resample, signed_distance
 from retsam.phantom.simulate import mean_arc_chord
-from retsam.phantom.vessels import Segment, TreeParameters, grow_tree, murray_angles, murray_children
+from retsam.phantom.vessels import Segment
 from retsam.taxonomy import TARGETS
 
 few = settings(max_examples=6, deadline=None, derandomize=True)
-TREE = TreeParameters(
-    root_radius=0.27,
-    smallest_radius=0.055,
-    spacing=2.7,
-    survival=0.8,
-    tortuosity=0.3,
-    fovea_distance=15.5,
-    disc_radius=3.1,
-    arcade_height=(10.0, 10.0),
-    split=(0.8, -0.8),
-)
 
 
 # --- drawing ---------------------------------------------------------------------------------------------------------
@@ -75,63 +63,6 @@ def test_grid_coordinates_and_laterality(column: int, row: int, sign: int, scale
 
 
 # --- vessels ---------------------------------------------------------------------------------------------------------
-
-
-@few
-@given(st.floats(0.05, 0.5), st.floats(0.05, 1.0))
-def test_murray(radius: float, ratio: float) -> None:
-    large, small = murray_children(radius, ratio)
-    assert large**3 + small**3 == pytest.approx(radius**3)
-    assert small / large == pytest.approx(ratio)
-    turn_large, turn_small = murray_angles(radius, large, small)
-    assert 0 <= turn_large <= turn_small + 1e-9 <= math.pi / 2 + 1e-9
-
-
-def test_murray_symmetric_branching_is_the_textbook_angle() -> None:
-    large, small = murray_children(1.0, 1.0)
-    assert large == small == pytest.approx(2 ** (-1 / 3))
-    assert sum(map(math.degrees, murray_angles(1.0, large, small))) == pytest.approx(74.93, abs=0.01)
-
-
-@pytest.mark.parametrize("kind", ["artery", "vein"])
-def test_tree_obeys_murray_and_is_connected(kind: str) -> None:
-    segments = grow_tree(np.random.default_rng(1), kind, TREE)
-    cubes: dict[int, float] = {}
-    for segment in segments:
-        assert segment.kind == kind and len(segment.points) == len(segment.radius)
-        assert (np.diff(segment.radius) <= 0).all() and segment.radius.min() > 0
-        if segment.parent >= 0:
-            np.testing.assert_array_equal(segment.points[0], segments[segment.parent].points[-1])
-            cubes[segment.parent] = cubes.get(segment.parent, 0.0) + segment.radius[0] ** 3
-    assert len(cubes) > 50
-    for parent, cube in cubes.items():
-        assert cube <= segments[parent].radius[-1] ** 3 * (1 + 1e-9)
-
-
-def _crossings(segments: list[Segment], beyond: float) -> int:
-    """Proper intersections between the edges of centrelines that start more than ``beyond`` from the disc centre."""
-    a = np.concatenate([s.points[:-1] for s in segments])
-    b = np.concatenate([s.points[1:] for s in segments])
-    far = np.hypot(*a.T) > beyond
-    a, b = a[far].astype(np.float32), b[far].astype(np.float32)
-
-    def turn(o: np.ndarray, p: np.ndarray, q: np.ndarray) -> np.ndarray:
-        return (p[..., 0] - o[..., 0]) * (q[..., 1] - o[..., 1]) - (p[..., 1] - o[..., 1]) * (q[..., 0] - o[..., 0])
-
-    count = 0
-    for part in range(0, len(a), 256):
-        p, q = a[part : part + 256, None], b[part : part + 256, None]
-        apart = turn(p, q, a[None]) * turn(p, q, b[None]) < 0
-        count += int((apart & (turn(a[None], b[None], p) * turn(a[None], b[None], q) < 0)).sum())
-    return count
-
-
-def test_one_tree_never_crosses_itself_but_artery_and_vein_do() -> None:
-    anatomy = build_anatomy(np.random.default_rng(5), EyeParameters())
-    trees = [list(anatomy.tree("artery")), list(anatomy.tree("vein"))]
-    beyond = 0.65 * anatomy.disc_diameter
-    assert [_crossings(tree, beyond) for tree in trees] == [0, 0]
-    assert _crossings(trees[0] + trees[1], beyond) > 5
 
 
 def test_tortuosity_of_a_straight_eye_and_of_a_winding_one() -> None:
