@@ -13,7 +13,7 @@ help:
 	@echo "make demo     run the whole workflow on a simulated cohort and say where the report is"
 	@echo "make test     run all checks and tests"
 	@echo "make install  only set up $(VENV) from envs/lock.txt"
-	@echo "make config   rewrite what is generated from the code: config.yaml, its schema, docs/biomarkers.md, envs/*.yaml"
+	@echo "make config   rewrite what is generated from the code: config.yaml, its schema, docs/*.md, envs/*.yaml"
 	@echo "make lock     resolve envs/lock.txt anew from pyproject.toml"
 
 install: $(STAMP)
@@ -55,6 +55,7 @@ test: lint unit
 config: install
 	@$(BIN)/python -m retsam.config
 	@$(BIN)/retsam catalogue --format md > docs/biomarkers.md
+	@$(BIN)/python -m retsam.phantom.handbook > docs/phantom-tables.md
 	@$(BIN)/python envs/make_envs.py
 
 lock:
