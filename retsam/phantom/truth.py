@@ -101,6 +101,14 @@ def values(anatomy: Anatomy, view: View, *, um_per_px: float | None = None) -> d
     return out | _disc_fovea(scene, trees["vessel"]) | _disc_cup(scene) | _findings(scene)
 
 
+def lesions_apart(anatomy: Anatomy, view: View, target: str) -> bool:
+    """Whether all lesions of a target are spots that neither touch each other nor the border of the field of view.
+
+    Their number is then beyond doubt; elsewhere a sliver at the border or a narrow gap may count or not.
+    """
+    return _separate(_Scene(anatomy, view, NAN), [f for f in anatomy.findings if f.target == target]) is not None
+
+
 @dataclass(frozen=True)
 class _Scene:
     """An eye, its view, and what several measures need; lengths in degrees."""
