@@ -135,6 +135,17 @@ def test_changed_labels_run_no_image_work(finished, tmp_path):
     assert not ran & {"quality_shard", "segment_shard", "measure_shard"}
 
 
+def test_true_coefficients_change_the_report_alone(finished, tmp_path):
+    study = copy_of(finished, tmp_path)
+    study.configure(report={"truth": "cohort/truth/coefficients.csv"})  # relative to the configuration file
+    done = study.snakemake()
+    ran = set(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", done.stderr, flags=re.MULTILINE))
+    assert ran - {"all", "plan"} == {"provenance", "report"}  # plan: the copy has its manifest elsewhere
+    assert 'id="truth"' in (study.results / "report" / "index.html").read_text(encoding="utf-8")
+    assert 'id="truth"' not in (finished.results / "report" / "index.html").read_text(encoding="utf-8")
+    assert (study.results / "figures" / "truth.svg").is_file()
+
+
 def test_shard_size_and_cores_do_not_change_the_results(finished, tmp_path):
     other = Study(tmp_path)
     shutil.copytree(finished.manifest.parent, other.manifest.parent)
