@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Self
 
@@ -42,7 +42,7 @@ EYE: Table = (
     ),
     Parameter("tessellation", "", "logit-normal", 0.25, 1.1, "how far the choroid's vessels show", _EYE),
     Parameter("pigment", "", "logit-normal", 0.5, 1.1, "of choroid and retinal pigment epithelium", _EYE),
-    Parameter("macular_pigment", "", "logit-normal", 0.6, 0.5, "darkening and yellowing of the macula", _EYE),
+    Parameter("macular_pigment", "", "logit-normal", 0.6, 0.8, "darkening and yellowing of the macula", _EYE),
     Parameter("sheen", "", "logit-normal", 0.3, 1.1, "of the nerve-fibre layer: young and dark eyes have more", _EYE),
 )
 """How healthy eyes vary. A parameter's score is its own but for what :data:`LOADINGS` gives it from the phenotypes."""
@@ -119,9 +119,6 @@ class EyeParameters:
             left = math.sqrt(max(0.0, 1.0 - sum(weight**2 for weight in loading.values())))
             values[row.name] = row.at(score + left * rest)
         return cls(**values)
-
-
-assert [field.name for field in fields(EyeParameters)] == list(_MEDIAN)
 
 
 @dataclass(frozen=True)

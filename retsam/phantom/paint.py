@@ -27,9 +27,9 @@ Colour = tuple[float, float, float]
 
 _EYE = "by eye"
 LOOK: Table = (
-    Parameter("lightness", "", "normal", 0.0, 0.07, "of the background, added to what pigment makes of it", _EYE),
-    Parameter("hue", "", "normal", 0.0, 0.055, "yellow (above 0) to red, added to green over red", _EYE),
-    Parameter("blue", "", "normal", 0.44, 0.09, "blue over green of the background", _EYE, 0.2, 0.7),
+    Parameter("lightness", "", "normal", 0.0, 0.09, "of the background, added to what pigment makes of it", _EYE),
+    Parameter("hue", "", "normal", 0.0, 0.07, "yellow (above 0) to red, added to green over red", _EYE),
+    Parameter("blue", "", "normal", 0.42, 0.13, "blue over green of the background", _EYE, 0.08, 0.75),
     Parameter("mottle", "", "lognormal", 1.0, 0.35, "factor on all unevenness of the background", _EYE),
     Parameter("contrast", "", "lognormal", 0.88, 0.2, "factor on the darkness of vessels", _EYE, 0.6, 1.3),
     Parameter("artery_light", "", "lognormal", 0.68, 0.10, "darkness of arteries over that of veins", _EYE, 0.5, 0.9),
@@ -37,10 +37,10 @@ LOOK: Table = (
     Parameter("disc_light", "", "normal", 1.0, 0.07, "factor on the disc's brightness", _EYE, 0.8, 1.2),
     Parameter("disc_pink", "", "uniform", 0.0, 1.0, "rim from yellow to pink", _EYE),
     Parameter("cup_pallor", "", "uniform", 0.5, 1.0, "opacity of the cup's pale floor", _EYE),
-    Parameter("margin", "degree", "lognormal", 0.14, 0.35, "softness of the disc's temporal margin", _EYE, 0.06, 0.4),
-    Parameter("nasal_blur", "", "uniform", 1.0, 3.0, "softness of the nasal over the temporal margin", _EYE),
-    Parameter("glow", "", "lognormal", 0.10, 0.5, "brightness around the disc", _EYE, 0.0, 0.35),
-    Parameter("macula_width", "degree", "lognormal", 3.2, 0.2, "of the darker macula, standard deviation", _EYE),
+    Parameter("margin", "degree", "lognormal", 0.13, 0.3, "softness of the disc's temporal margin", _EYE, 0.06, 0.28),
+    Parameter("nasal_blur", "", "uniform", 1.0, 2.4, "softness of the nasal over the temporal margin", _EYE),
+    Parameter("glow", "", "lognormal", 0.08, 0.5, "brightness around the disc", _EYE, 0.0, 0.2),
+    Parameter("macula_width", "degree", "lognormal", 3.3, 0.28, "of the darker macula, standard deviation", _EYE),
     Parameter("foveal_reflex", "", "normal", -0.25, 0.5, "strength of the foveal and macular reflex", _EYE, 0.0, 1.0),
 )
 """How pictures of the same anatomy differ."""
@@ -83,8 +83,8 @@ class Look:
         """Draw the look of an eye whose pigment decides the colour of its background."""
         tone = sample(rng, LOOK)
         textures = {name: Texture.draw(rng, cell) for name, cell in GRAINS.items()}
-        red = min(0.92, max(0.36, 0.86 - 0.34 * p.pigment + tone["lightness"]))
-        green = red * min(0.74, max(0.36, 0.62 - 0.13 * p.pigment + tone["hue"]))
+        red = min(0.96, max(0.36, 0.95 - 0.36 * p.pigment + tone["lightness"]))
+        green = red * min(0.78, max(0.34, 0.62 - 0.13 * p.pigment + tone["hue"]))
         return cls(tone, textures, rng.standard_normal(FIBRES, np.float32), (red, green, green * tone["blue"]))
 
 
@@ -215,12 +215,13 @@ def _disc(out: Image, look: Look, anatomy: Anatomy, grid: Grid) -> None:
     light = tone["disc_light"] * (0.55 + 0.45 * look.base[0] / 0.75)
     pink = np.array([1.06, 0.66, 0.46]) * tone["disc_pink"] + np.array([1.04, 0.75, 0.40]) * (1 - tone["disc_pink"])
     grain = 1.0 + 0.03 * look.textures["cloudy"].on(grid) + 0.03 * look.textures["fine"].on(grid)
-    colour = (light * pink).astype(np.float32) * grain[..., None]
+    pink = np.maximum(light * pink, np.array([1.0, 1.35, 1.3]) * look.base)  # paler than the retina in fair eyes too
+    colour = pink.astype(np.float32) * grain[..., None]
     scale_colours(colour, side, (0.05, 0.15, 0.18))
     part += (0.92 * rim)[..., None] * (colour - part)
     cup = anatomy.cup.signed_distance(grid, lowest=-1.2 * grid.scale)
     floor = tone["cup_pallor"] * step(cup, 0.3 * grid.scale) * (0.9 + 0.1 * side)
-    blend(part, tuple(light * np.array([1.16, 1.06, 0.80])), floor.astype(np.float32))
+    blend(part, tuple(np.maximum(light * np.array([1.16, 1.06, 0.80]), 1.2 * pink)), floor.astype(np.float32))
 
 
 def _vessels(out: Image, look: Look, anatomy: Anatomy, grid: Grid, distance: Mapping[str, Image]) -> None:
@@ -238,9 +239,11 @@ def _vessels(out: Image, look: Look, anatomy: Anatomy, grid: Grid, distance: Map
         cover = np.minimum(depth + np.float32(0.5), 1.0)
         thick = np.float32(0.38) + np.float32(0.62) * np.clip(depth / np.float32(0.17 * grid.scale), 0.0, 1.0)
         amount = cover * thick * flow.ravel()[place[kind]] * np.float32(darkness[kind] * look.tone["contrast"])
+        white = on_disc.ravel()[place[kind]]
+        amount *= 1.0 - np.float32(0.25) * white
         weight = RED_LIGHT * (np.array([0.62, 1.0, 1.0], np.float32) if kind == "artery" else np.float32(1.0))
         kept[kind] = np.clip(1.0 - amount[:, None] * weight, 0.1, 1.0)
-        kept[kind][:, 0] **= 1.0 - np.float32(0.4) * on_disc.ravel()[place[kind]]  # blood is redder before white
+        kept[kind][:, 0] **= 1.0 - np.float32(0.4) * white  # blood is redder before white
         kept[kind] *= (1.0 + _reflex(look, anatomy, grid, kind).ravel()[place[kind]] * cover)[:, None]
     over = np.clip(distance["artery"].ravel()[place["vein"]] + 0.5, 0.0, 1.0)
     flat = out.reshape(-1, 3)
@@ -273,7 +276,8 @@ def _fibres(out: Image, look: Look, anatomy: Anatomy, p: EyeParameters, grid: Gr
     lines = (1.0 - weight) * look.fibres[below % FIBRES] + weight * look.fibres[(below + 1) % FIBRES]
     arch = np.sin(np.clip(np.abs(origin), 0.0, math.pi)) ** 2
     near = np.exp(-beyond / 4.5) * np.clip(beyond / 0.8, 0.0, 1.0) * np.clip((reach - beyond - radius) / 3.0, 0.0, 1.0)
-    sheen = np.float32(p.sheen) * near * (0.15 + 0.85 * arch) * (0.13 + 0.10 * lines)
+    strength = p.sheen * (0.6 + 0.8 * p.pigment)
+    sheen = np.float32(strength) * near * (0.15 + 0.85 * arch) * (0.13 + 0.10 * lines)
     scale_colours(out[place], enlarge(sheen.astype(np.float32), grid, k), (0.55, 1.0, 1.25))
 
 
