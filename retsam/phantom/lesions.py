@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from retsam.phantom.finding import Layer, Spots
 from retsam.phantom.paint import blend, step
-from retsam.phantom.places import GAP, Points, spread_out
+from retsam.phantom.places import GAP, Permission, Points, Proposal, spread_out
 from retsam.phantom.raster import FAR, Grid
 from retsam.phantom.shapes import Blobs
 from retsam.phantom.texture import Texture
@@ -164,8 +164,8 @@ class Lesions:
     def placed(
         self,
         rng: np.random.Generator,
-        propose: Callable[[np.random.Generator, int], Points],
-        allowed: Callable[[Points, Floats], NDArray[np.bool_]],
+        propose: Proposal,
+        allowed: Permission,
         *,
         turn: Callable[[Points], Floats] | None = None,
         taken: tuple[Points, Floats] | None = None,

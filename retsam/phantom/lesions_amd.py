@@ -33,7 +33,7 @@ def drusen(rng: np.random.Generator, site: Site, severity: float) -> Findings:
         lambda uv, reach: (site.from_disc(uv) > reach + 0.4) & (site.from_fovea(uv) < 10.5 - reach),
     )
     n = len(lesions)
-    opacity = strength(rng, n, 0.2, 0.75)
+    opacity = strength(rng, n, 0.3, 0.85)
     border = np.where(soft[chosen], rng.uniform(0.2, 0.4) * lesions.reach, rng.uniform(0.03, 0.06))
     return (Patches("drusen", Layer.DEEP, lesions, shade(rng, n, YELLOW, CREAM), opacity, border),)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from retsam.phantom.finding import Finding, Layer
 from retsam.phantom.lesion_table import burden, draw, radii
 from retsam.phantom.lesions import PIGMENT, Floats, Lesions, Patches, Rim, Streaks, shade, strength
-from retsam.phantom.places import Points, Site
+from retsam.phantom.places import Points, Proposal, Site
 from retsam.phantom.texture import Texture
 
 Findings = tuple[Finding, ...]
@@ -189,7 +189,7 @@ def _exudate_places(rng: np.random.Generator, n: int, hub: NDArray[np.float64], 
     return site.fovea + radius[:, None] * np.stack([np.cos(spoke), np.sin(spoke)], axis=1)
 
 
-def _panretinal(rng: np.random.Generator, site: Site, severity: float):  # type: ignore[no-untyped-def]
+def _panretinal(rng: np.random.Generator, site: Site, severity: float) -> tuple[Floats, Proposal]:
     """Radii and places: a jittered lattice outside the arcades, all round or on one side only."""
     number = burden(rng, "laser_spot", severity)
     radius = radii(rng, "laser_spot", number)
@@ -207,7 +207,7 @@ def _panretinal(rng: np.random.Generator, site: Site, severity: float):  # type:
     return radius, lambda g, n: order[np.arange(n) % len(order)] + 0.05 * g.standard_normal((n, 2))
 
 
-def _grid_laser(rng: np.random.Generator, site: Site, severity: float):  # type: ignore[no-untyped-def]
+def _grid_laser(rng: np.random.Generator, site: Site, severity: float) -> tuple[Floats, Proposal]:
     """Radii and places: a ring about the fovea, or a group on one side of it."""
     radius = radii(rng, "focal_laser", burden(rng, "focal_laser", severity))
     hub = site.ring(rng, 1, site.fovea, 2.0, 4.5)[0]

@@ -185,10 +185,25 @@ PREVALENCES: tuple[Prevalence, ...] = (
 """One row per finding of an eye. Zeros are what a disease's own definition rests on."""
 
 RANDOM_DISEASE: Mapping[str, float] = MappingProxyType({"dr": 0.25, "amd": 0.2, "glaucoma": 0.1, "myopia": 0.2})
-RANDOM_FINDING = 0.12
+RANDOM_FINDING = 0.14
 HEALTHY = 0.15
 """Where no diseases are given: share of eyes without any finding; in the rest, chance of each disease and, beside its
 signs, of each target by itself. Far above life, so that some hundred phantoms show everything."""
+
+
+def signs_markdown() -> str:
+    """Return :data:`DISEASES` as a Markdown table."""
+    lines = ["| disease | finding | from severity | chance |", "|---|---|---|---|"]
+    for disease, signs in DISEASES.items():
+        lines += [f"| {disease} | `{sign.target}` | {sign.onset:g} | {sign.chance:g} |" for sign in signs]
+    return "\n".join(lines) + "\n"
+
+
+def prevalences_markdown() -> str:
+    """Return :data:`PREVALENCES` as a Markdown table."""
+    lines = ["| finding | share of eyes without a disease that brings it | source |", "|---|---|---|"]
+    lines += [f"| `{row.target}` | {row.incidental:g} | {row.source} |" for row in PREVALENCES]
+    return "\n".join(lines) + "\n"
 
 
 def afflict(

@@ -13,6 +13,11 @@ from retsam.phantom.anatomy import Anatomy
 Points = NDArray[np.float64]
 """Retinal points (n, 2): temporal and inferior, degrees from the disc centre."""
 
+Proposal = Callable[[np.random.Generator, int], Points]
+"""Draws that many random places."""
+Permission = Callable[[Points, NDArray[np.float64]], NDArray[np.bool_]]
+"""Of places (n, 2) and reaches (n,) in degrees: which may be used."""
+
 MM_PER_DEGREE = 0.29
 GAP = 0.15
 """Least distance between lesions of one target, degrees: more than a pixel's diagonal in frames of 512 and up."""
@@ -103,8 +108,8 @@ class Site:
 def spread_out(
     rng: np.random.Generator,
     reach: NDArray[np.float64],
-    propose: Callable[[np.random.Generator, int], Points],
-    allowed: Callable[[Points, NDArray[np.float64]], NDArray[np.bool_]],
+    propose: Proposal,
+    allowed: Permission,
     taken: tuple[Points, NDArray[np.float64]] | None = None,
     gap: float = GAP,
 ) -> tuple[Points, NDArray[np.intp]]:
@@ -115,10 +120,8 @@ def spread_out(
     rng : Generator
     reach : (n,) float
         Radius about the centre that holds each thing, degrees.
-    propose : callable
-        Returns n random places.
-    allowed : callable
-        Of places (m, 2) and reaches (m,): which may be used.
+    propose : Proposal
+    allowed : Permission
     taken : tuple of (k, 2) and (k,) arrays, optional
         Centres and reaches of what is there already.
     gap : float

@@ -13,7 +13,16 @@ from retsam.phantom.anatomy import Anatomy, EyeParameters, build_anatomy
 from retsam.phantom.finding import Finding, Layer
 from retsam.phantom.lesion_table import LESIONS, burden, radii
 from retsam.phantom.lesions import Lesions, Patches
-from retsam.phantom.pathology import DISEASES, INHERENT, LESION_MAKERS, PREVALENCES, VESSEL_MAKERS, afflict
+from retsam.phantom.pathology import (
+    DISEASES,
+    INHERENT,
+    LESION_MAKERS,
+    PREVALENCES,
+    VESSEL_MAKERS,
+    afflict,
+    prevalences_markdown,
+    signs_markdown,
+)
 from retsam.phantom.places import GAP, MM_PER_DEGREE, Site, spread_out
 from retsam.phantom.raster import Grid
 from retsam.phantom.shapes import Blobs
@@ -253,11 +262,15 @@ def test_a_healthy_eye_has_no_findings_and_stays_as_it_is() -> None:
         assert give(seed, {}) == EYE
 
 
-def test_findings_leave_disc_cup_fovea_and_the_course_of_vessels() -> None:
-    for seed in range(12):
-        eye = give(seed, None)
+@pytest.mark.parametrize("disease", sorted(DISEASES))
+def test_diseases_leave_disc_cup_fovea_and_the_course_of_vessels(disease: str) -> None:
+    for seed in range(4):
+        eye = give(seed, {disease: 1.0}, ("av_nicking",))
         assert (eye.disc, eye.fovea, eye.cup) == (EYE.disc, EYE.fovea, EYE.cup)
-        assert len(eye.vessels) == len(EYE.vessels)
+        assert eye.findings
+        for after, before in zip(eye.vessels, EYE.vessels, strict=True):
+            np.testing.assert_array_equal(after.points[[0, -1]], before.points[[0, -1]])
+            assert after.arc == pytest.approx(before.arc, rel=1e-4)
 
 
 def test_every_disease_brings_its_signs_by_severity() -> None:
@@ -313,6 +326,11 @@ def test_diseases_that_were_spared_leave_incidental_findings_alone() -> None:
     assert not zero & set.union(*eyes)
     expected = sum(row.incidental for row in PREVALENCES if row.target != INHERENT)
     assert 0 < sum(len(found) - 1 for found in eyes) < 4 * 40 * expected
+
+
+def test_the_tables_for_the_documentation_have_a_line_per_row() -> None:
+    assert len(signs_markdown().splitlines()) == 2 + sum(len(signs) for signs in DISEASES.values())
+    assert len(prevalences_markdown().splitlines()) == 2 + len(PREVALENCES)
 
 
 def test_every_finding_of_the_taxonomy_has_a_prevalence() -> None:
