@@ -215,7 +215,8 @@ def _disc(out: Image, look: Look, anatomy: Anatomy, grid: Grid) -> None:
     light = tone["disc_light"] * (0.55 + 0.45 * look.base[0] / 0.75)
     pink = np.array([1.06, 0.66, 0.46]) * tone["disc_pink"] + np.array([1.04, 0.75, 0.40]) * (1 - tone["disc_pink"])
     grain = 1.0 + 0.03 * look.textures["cloudy"].on(grid) + 0.03 * look.textures["fine"].on(grid)
-    pink = np.maximum(light * pink, np.array([1.0, 1.35, 1.3]) * look.base)  # paler than the retina in fair eyes too
+    around = (1.0 + 1.2 * tone["glow"]) * np.array(look.base)
+    pink = np.maximum(light * pink, np.array([0.95, 1.3, 1.3]) * around)  # paler than the retina in fair eyes too
     colour = pink.astype(np.float32) * grain[..., None]
     scale_colours(colour, side, (0.05, 0.15, 0.18))
     part += (0.92 * rim)[..., None] * (colour - part)
