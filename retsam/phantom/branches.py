@@ -7,8 +7,9 @@ radii of :class:`retsam.phantom.vessels.Segment`; no pixel is drawn.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,12 +112,12 @@ class Branches:
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """Whole centrelines, sampled.
+class Lines:
+    """Whole centrelines between branchings, sampled; see :func:`sample`.
 
     ``table`` (N, 3) holds u, v and radius, ``line`` (N,) the line of each sample; ``start`` and ``stop``
     (L,) are the nodes of the lines, ``spacing`` (L,) the distances of their samples; ``place`` (S, 2) the line of each
-    segment and its beginning along it, degrees.
+    segment and its beginning along it, degrees; ``kind`` (L,) is artery or vein.
     """
 
     table: Floats
@@ -125,23 +126,28 @@ class _Lines:
     stop: Ints
     spacing: Floats
     place: Floats
+    kind: NDArray[np.str_]
     node_uv: Floats
     node_radius: Floats
 
+    def of(self, kind: str) -> Self:
+        """Lines of one tree; they keep their numbers."""
+        own = (self.kind == kind)[self.line]
+        return replace(self, table=self.table[own], line=self.line[own])
 
-def branches(segments: Sequence[Segment], view: View, crossings: Sequence[Crossing] = ()) -> Branches:
+
+def branches(lines: Lines, view: View, crossings: Sequence[Crossing] = ()) -> Branches:
     """Cut vessels into the branches that a picture shows.
 
     Parameters
     ----------
-    segments : sequence of Segment
-        One tree, or both.
+    lines : Lines
+        Of one tree, or both.
     view : View
         Only what is inside its field of view is kept; a sample is inside if its nearest photograph pixel is.
     crossings : sequence of Crossing
-        Of these segments; branches end there.
+        Of the segments that the lines were made from; branches end there. None for a single tree.
     """
-    lines = _sample(segments)
     cut, uv, radius, shared = _crossings(crossings, lines)
     return _split(lines, within(view, lines.table[:, :2]), cut, uv, radius, shared * within(view, uv))
 
@@ -155,14 +161,15 @@ def within(view: View, uv: Floats) -> Bools:
     return seen
 
 
-def _sample(segments: Sequence[Segment]) -> _Lines:
-    """Join segments without a side branch between them, and sample them :data:`SAMPLE` apart."""
+def sample(segments: Sequence[Segment]) -> Lines:
+    """Join segments (of both kinds) without a side branch between them, and sample them :data:`SAMPLE` apart."""
     children, parents = _family(segments)
     forks = [i for i, own in enumerate(children) if len(own) > 1]
     node = {fork: number for number, fork in enumerate(forks)}
     rows: list[Floats] = []
     start: list[int] = []
     stop: list[int] = []
+    kind: list[str] = []
     place = np.zeros((len(segments), 2))
     for head in (i for i, parent in enumerate(parents) if parent < 0 or parent in node):
         members = [head]
@@ -175,14 +182,16 @@ def _sample(segments: Sequence[Segment]) -> _Lines:
         rows.append(np.column_stack([points, radius]))
         start.append(node.get(parents[head], -1))
         stop.append(node.get(members[-1], -1))
+        kind.append(segments[head].kind)
     table, line, spacing = _resample(rows)
-    return _Lines(
+    return Lines(
         table,
         line,
         np.array(start, np.int64),
         np.array(stop, np.int64),
         spacing,
         place,
+        np.array(kind, dtype=str),
         np.array([segments[i].points[-1] for i in forks]).reshape(-1, 2),
         np.array([segments[i].radius[-1] for i in forks], float),
     )
@@ -221,7 +230,7 @@ def _resample(rows: list[Floats]) -> tuple[Floats, Ints, Floats]:
     return samples, np.repeat(np.arange(size.size), count), spacing
 
 
-def _crossings(found: Sequence[Crossing], lines: _Lines) -> tuple[Ints, Floats, Floats, Floats]:
+def _crossings(found: Sequence[Crossing], lines: Lines) -> tuple[Ints, Floats, Floats, Floats]:
     """Put crossings of artery and vein on the lines.
 
     Returns
@@ -251,7 +260,7 @@ def _crossings(found: Sequence[Crossing], lines: _Lines) -> tuple[Ints, Floats, 
     return cut, uv, radius, shared
 
 
-def _split(lines: _Lines, inside: Bools, cut: Ints, node_uv: Floats, node_radius: Floats, shared: Floats) -> Branches:
+def _split(lines: Lines, inside: Bools, cut: Ints, node_uv: Floats, node_radius: Floats, shared: Floats) -> Branches:
     """Cut lines at crossings and at the border of the field, and keep what is inside."""
     new_line = np.diff(lines.line, prepend=-1) != 0
     ds = _lengths(lines, inside)
@@ -283,7 +292,7 @@ def _split(lines: _Lines, inside: Bools, cut: Ints, node_uv: Floats, node_radius
     )
 
 
-def _lengths(lines: _Lines, inside: Bools) -> Floats:
+def _lengths(lines: Lines, inside: Bools) -> Floats:
     """Length (N,) that each sample of the lines stands for: half of the way to either neighbour in view."""
     together = (np.diff(lines.line) == 0) & inside[1:] & inside[:-1]
     half = np.hypot(*np.diff(lines.table[:, :2], axis=0).T) * together / 2

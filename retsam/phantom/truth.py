@@ -31,7 +31,7 @@ from scipy.ndimage import correlate1d
 
 from retsam.geometry import ZONES, RetinalAxes, Zone
 from retsam.phantom.anatomy import Anatomy
-from retsam.phantom.branches import Bools, Branches, Floats, Ints, branches, within
+from retsam.phantom.branches import Bools, Branches, Floats, Ints, branches, sample, within
 from retsam.phantom.camera import View
 from retsam.phantom.disc import ANGLES, cup_disc_ratios, least_rim_ratio, sector_rim_width
 from retsam.phantom.finding import Finding
@@ -84,10 +84,11 @@ def values(anatomy: Anatomy, view: View, *, um_per_px: float | None = None) -> d
         NaN where the catalogue would give no value. Units are the catalogue's.
     """
     scene = _Scene(anatomy, view, NAN if um_per_px is None else um_per_px)
+    lines = sample(anatomy.vessels)
     trees = {
-        "vessel": branches(anatomy.vessels, view, anatomy.crossings),
-        "artery": branches(anatomy.tree("artery"), view),
-        "vein": branches(anatomy.tree("vein"), view),
+        "vessel": branches(lines, view, anatomy.crossings),
+        "artery": branches(lines.of("artery"), view),
+        "vein": branches(lines.of("vein"), view),
     }
     out: dict[str, float] = {}
     for target, tree in trees.items():

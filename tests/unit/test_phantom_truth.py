@@ -13,7 +13,7 @@ from retsam.biomarkers import REGISTRY, measure_table
 from retsam.field import Field
 from retsam.phantom import truth
 from retsam.phantom.anatomy import Anatomy
-from retsam.phantom.branches import branches
+from retsam.phantom.branches import branches, sample
 from retsam.phantom.camera import CAMERAS, View
 from retsam.phantom.compose import Streams, render, sit
 from retsam.phantom.disc import RAYS, Ellipse, Outline
@@ -180,7 +180,7 @@ def test_symmetric_forks_have_their_angle(angle):
 
 def test_a_vessel_without_side_branches_is_one_segment():
     tree = [line((-10.0, 5.0), (0.0, 5.0)), line((0.0, 5.0), (10.0, 5.0), parent=0)]
-    found = branches(tree, view())
+    found = branches(sample(tree), view())
     assert found.first.size == 1
     assert found.length == pytest.approx(20.0)
 
@@ -188,7 +188,7 @@ def test_a_vessel_without_side_branches_is_one_segment():
 def test_artery_and_vein_end_each_others_segments_where_they_cross():
     arteries = [line((-20.0, v), (20.0, v), 0.4) for v in (4.0, 10.0)]
     veins = [line((u, -20.0), (u, 20.0), 0.6, "vein") for u in (-6.0, 6.0)]
-    both = branches(arteries + veins, view(), crossings(arteries + veins))
+    both = branches(sample(arteries + veins), view(), crossings(arteries + veins))
     assert both.first.size == 12
     assert sorted(map(tuple, both.node_uv.round(6))) == [(-6.0, 4.0), (-6.0, 10.0), (6.0, 4.0), (6.0, 10.0)]
     assert both.node_radius == pytest.approx(np.full(4, math.hypot(0.2, 0.3)))
@@ -207,7 +207,7 @@ def test_only_what_is_in_view_counts(off, direction):
         np.array([-math.sin(direction), math.cos(direction)]),
     )
     ends = [tuple(off * across + s * 40.0 * way) for s in (-1, 1)]
-    found = branches([line(*ends)], view())
+    found = branches(sample([line(*ends)]), view())
     assert found.length == pytest.approx(2 * math.sqrt(FIELD**2 - off**2), abs=0.2)
     assert (found.start < 0).all() and (found.stop < 0).all()
 
