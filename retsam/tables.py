@@ -13,6 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+ROW_GROUP = 16384
+"""Rows of a Parquet row group: the part of a large table that must be read to get at a few of its images."""
+
 KEY = pa.field("image_id", pa.string(), nullable=False)
 STATUS = pa.field("status", pa.string(), nullable=False)
 
@@ -82,7 +85,7 @@ def to_bytes(
         arrow = table
     arrow = arrow.replace_schema_metadata({k: metadata[k] for k in sorted(metadata)} if metadata else None)
     sink = io.BytesIO()
-    pq.write_table(arrow, sink, compression="zstd", write_statistics=True)
+    pq.write_table(arrow, sink, compression="zstd", write_statistics=True, row_group_size=ROW_GROUP)
     return sink.getvalue()
 
 
