@@ -307,19 +307,3 @@ def _image_row(row: dict[str, Any], phantom: Phantom, frame_size: int) -> dict[s
 def _severities(row: dict[str, Any]) -> dict[str, float]:
     """Severity of every disease, 0 where the eye was spared."""
     return {name: row[f"severity_{name}"] if row.get(f"true_{name}") else 0.0 for name in OUTCOMES}
-
-
-def mean_arc_chord(phantom: Phantom, shortest: float = 1.0) -> float:
-    """Mean arc/chord ratio of the vessels between branchings that begin and end inside the field of view.
-
-    Parameters
-    ----------
-    phantom : Phantom
-    shortest : float
-        Vessels with a chord below it, in degrees, are left out.
-    """
-    grid, field = phantom.view.grid, phantom.field
-    ends: Iterable = (grid.to_px(s.points[[0, -1]]) - [field.x, field.y] for s in phantom.anatomy.vessels)
-    seen = [bool((np.hypot(*end.T) <= field.radius).all()) for end in ends]
-    kept = [s for s, inside in zip(phantom.anatomy.vessels, seen, strict=True) if inside and s.chord >= shortest]
-    return float(np.mean([s.arc / s.chord for s in kept]))
