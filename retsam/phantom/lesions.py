@@ -45,10 +45,20 @@ class Lesions:
     origin: Points
 
     @classmethod
-    def single(cls, rng: np.random.Generator, radius: Floats, **shape: ArrayLike) -> Self:
-        """One outline each; ``shape`` as in ``Blobs.draw``."""
-        blobs = Blobs.draw(rng, np.zeros((len(radius), 2)), radius, **shape)  # type: ignore[arg-type]
-        return cls(blobs, np.arange(len(radius)), np.zeros((len(radius), 2)))
+    def single(
+        cls,
+        rng: np.random.Generator,
+        radius: Floats,
+        *,
+        aspect: ArrayLike = 1.0,
+        angle: ArrayLike = 0.0,
+        rough: float = 0.1,
+        order: int = 6,
+    ) -> Self:
+        """One outline each; parameters as in ``Blobs.draw``."""
+        origin = np.zeros((len(radius), 2))
+        blobs = Blobs.draw(rng, origin, radius, aspect=aspect, angle=angle, rough=rough, order=order)
+        return cls(blobs, np.arange(len(radius)), origin)
 
     @classmethod
     def lobed(
@@ -256,16 +266,16 @@ class Streaks:
     stretch: float
     pole: Points
 
-    def on(self, grid: Grid, lesion: int, centre: Points) -> NDArray[np.float32]:
-        """Factors (height, width) on the opacity of a lesion with its centre at ``centre`` (2,)."""
-        u, v = grid.coordinates()
+    def at(self, uv: Points, lesion: int, centre: Points) -> NDArray[np.float32]:
+        """Factors (k,) on the opacity of a lesion about ``centre`` (2,) at places (k, 2)."""
         axis = centre - self.pole[lesion]
-        far = max(float(np.hypot(*axis)), 1.0)
-        along, across = u - self.pole[lesion][0], v - self.pole[lesion][1]
-        c, s = axis / max(float(np.hypot(*axis)), 1e-9)
+        length = float(np.hypot(*axis))
+        far = max(length, 1.0)
+        c, s = axis / max(length, 1e-9)
+        along, across = (uv - self.pole[lesion]).T
         p, q = c * along + s * across, c * across - s * along
-        places = np.stack([(np.hypot(p, q) - far) / self.stretch, np.arctan2(q, p) * far], axis=-1).reshape(-1, 2)
-        noise = self.texture.at(places + centre).reshape(p.shape)
+        places = np.stack([(np.hypot(p, q) - far) / self.stretch, np.arctan2(q, p) * far], axis=1)
+        noise = self.texture.at(places + centre)
         return np.clip(1.0 + np.float32(self.depth) * noise, 0.0, 1.7).astype(np.float32)
 
 
@@ -337,7 +347,10 @@ class Patches:
         if self.mottle is not None:
             alpha = alpha * np.clip(1.0 + np.float32(self.unevenness) * self.mottle.on(grid), 0.0, 1.7)
         if self.streaks is not None:
-            alpha = alpha * self.streaks.on(grid, i, self.lesions.origin[i])
+            rows, columns = np.nonzero(alpha > 0.003)
+            u, v = grid.coordinates()
+            places = np.stack([u[0, columns], v[rows, 0]], axis=1).astype(float)
+            alpha[rows, columns] *= self.streaks.at(places, i, self.lesions.origin[i])
         alpha = np.minimum(alpha, np.float32(1.0))
         if self.absorbs:
             out *= 1.0 - alpha[..., None] * self.colour[i].astype(np.float32)
