@@ -129,13 +129,6 @@ DUPLICATE = Rate(
 RATES = (MISSING_EYE, MISSING_LABEL, UNGRADABLE, DUPLICATE)
 """What goes wrong in a cohort, independently of everything else."""
 
-
-def rates_markdown() -> str:
-    """Return :data:`RATES` as a Markdown table."""
-    rows = [f"| `{rate.name}` | {100 * rate.value:g} % | {rate.meaning} |" for rate in RATES]
-    return "\n".join(["| rate | value | of what |", "|---|---|---|", *rows]) + "\n"
-
-
 SITES: Mapping[str, tuple[float, Mapping[str, float]]] = MappingProxyType(
     {
         "A": (0.40, MappingProxyType({"round45": 0.7, "tab50": 0.3})),
