@@ -176,7 +176,7 @@ PREVALENCES: tuple[Prevalence, ...] = (
     Prevalence("vascular_sheathing", 0.002),
     Prevalence("pigmentary_change", 0.01),
     Prevalence("fibrous_proliferation", 0.0),
-    Prevalence("vitreous_degeneration", 0.01, "asteroid hyalosis in 1.0 % (Moss et al., Am J Ophthalmol 2001;132:70)"),
+    Prevalence("vitreous_degeneration", 0.01, "asteroid hyalosis in 1.2 % (Moss et al., Am J Ophthalmol 2001;132:70)"),
     Prevalence("choroidal_atrophy", 0.0),
     Prevalence("myelinated_nerve_fiber", 0.008, "0.6-1 % (Straatsma et al., Am J Ophthalmol 1981;91:25)"),
     Prevalence("venous_tortuosity", 0.0),
