@@ -25,6 +25,7 @@ CURVE_HALF_WINDOW = 20  # px of arc either side, for arc length and curvature; a
 CALIBRE_POINTS = 10  # fewest points with both edges for a segment to have a calibre
 SPECK_POINTS = 10  # an isolated piece shorter than this is no vessel
 RING = 5.0  # a segment with more than this arc per chord runs round a hole of the mask
+FOLD = 2.5  # over the half window, 1/px: a segment with a sharper bend joins two vessels end to end, as in the disc
 BRANCH_REACH = 20.0  # px along a branch over which its direction is taken
 CROSSING_REACH = 20  # points of a branch on either side of a crossing that may tell its width
 CROSSING_POINTS = 11  # of these, as many nearest to the crossing are used
@@ -480,16 +481,24 @@ def _first_edge(mask: NDArray[np.bool_], pixels: Ints, step: Floats) -> Floats:
 
 
 def _curves(chains: _Chains, xy: Floats, half: int) -> Curves:
-    """Smooth the centrelines and take arc, chord, curvature and inflections of the segments with one whole window."""
+    """Smooth the centrelines and take arc, chord, curvature and inflections of the segments with one whole window.
+
+    Where two trunks meet in the disc without a third the skeleton runs out along one and back along the other; such a
+    segment would be the most tortuous of the eye. It is left out.
+    """
     rough, size = _resampled(chains, xy, half)
     keep = np.repeat(size > 2 * half, size)
     size = size[size > 2 * half]
-    if not size.size:
-        nothing = np.empty(0)
-        return Curves(nothing, nothing, nothing, nothing, np.empty(0, np.int64), nothing)
     first, of_point = np.cumsum(size) - size, np.repeat(np.arange(size.size), size)
     smooth, d1, d2 = _quadratic(rough[keep], first[of_point], size[of_point], half)
     curvature = (d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]) / np.maximum(np.hypot(*d1.T), 0.2) ** 3
+    folded = np.bincount(of_point[np.abs(curvature) > FOLD / half], minlength=size.size) > 0
+    if folded.all():
+        nothing = np.empty(0)
+        return Curves(nothing, nothing, nothing, nothing, np.empty(0, np.int64), nothing)
+    keep = ~folded[of_point]
+    smooth, curvature, size = smooth[keep], curvature[keep], size[~folded]
+    first, of_point = np.cumsum(size) - size, np.repeat(np.arange(size.size), size)
     step = np.hypot(*np.diff(smooth, axis=0).T) * (np.diff(of_point) == 0)
     ds = (np.append(step, 0) + np.append(0, step)) / 2
     along = np.append(0, np.cumsum(step))

@@ -92,6 +92,19 @@ def test_sine_arc_curvature_and_inflections():
     assert curves.twist == pytest.approx([8 * truth["twist"]], rel=0.05)
 
 
+@pytest.mark.parametrize("angle", [40, 60, 75])
+def test_two_trunks_that_meet_end_to_end_are_no_tortuous_vessel(angle):
+    x, y = grid(1024)
+    mask = np.zeros((1024, 1024), bool)
+    for direction in (angle / 2, -angle / 2):
+        t = np.radians(direction)
+        along, across = x * np.cos(t) + y * np.sin(t), y * np.cos(t) - x * np.sin(t)
+        mask |= (np.abs(across) <= 5) & (along >= 0) & (along <= 200)
+    line = trace(mask)
+    assert line.curves.arc.size == 0
+    assert line.length > 300, "they are vessels all the same"
+
+
 def y_junction(angle: float, turn: float, width: float = 9.0) -> np.ndarray:
     """Three bars from the middle of 1024 px: two at +-angle/2 about `turn`, one opposite."""
     mask = np.zeros((1024, 1024), bool)
