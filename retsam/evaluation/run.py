@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from retsam.datasets import Case, Dataset, get_dataset
 from retsam.errors import UserError
 from retsam.evaluation import metrics
-from retsam.evaluation.datasets import Case, Dataset, get_dataset
 from retsam.io.frames import FramedImage, frame_pixels
 from retsam.io.images import ImageError, read_image
 from retsam.quality import THRESHOLD, score
@@ -86,7 +86,7 @@ def evaluate(
     Parameters
     ----------
     dataset : str
-        A name of ``datasets.DATASETS``.
+        A name of ``retsam.datasets.DATASETS``.
     root : path-like
         Folder of the set in its official layout.
     split : {'train', 'test', 'all'}, optional

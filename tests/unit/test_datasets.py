@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from retsam.datasets import DATASETS, MaskFile, get_dataset
+from retsam.datasets.files import natural
 from retsam.errors import UserError
-from retsam.evaluation import DATASETS, METRICS, evaluate, get_dataset, summarise, summary_text
-from retsam.evaluation.datasets import MaskFile, natural
+from retsam.evaluation import METRICS, evaluate, summarise, summary_text
 from retsam.io.images import read_image
 from retsam.segmentation.engine import Prediction
 from retsam.status import Status

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 FLOORS = [
     {"status", "errors", "taxonomy", "geometry", "field", "tables", "config", "planning", "provenance", "logs", "io"},
     {"phantom"},
-    {"quality", "segmentation"},
+    {"quality", "segmentation", "datasets"},
     {"biomarkers", "evaluation", "export"},
     {"cohort"},
     {"association", "report"},
@@ -51,7 +51,15 @@ def test_a_room_imports_only_from_floors_below(path):
             assert FLOOR[other] <= FLOOR[room], f"{room} (floor {FLOOR[room]}) imports {other} (floor {FLOOR[other]})"
 
 
-LIGHT = ["retsam", "retsam.quality", "retsam.biomarkers", "retsam.cohort", "retsam.association", "retsam.report"]
+LIGHT = [
+    "retsam",
+    "retsam.quality",
+    "retsam.datasets",
+    "retsam.biomarkers",
+    "retsam.cohort",
+    "retsam.association",
+    "retsam.report",
+]
 
 
 @pytest.mark.parametrize("name", LIGHT)
