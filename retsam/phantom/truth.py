@@ -51,6 +51,8 @@ WINDOW = 20
 """Half width of the window that curvature is taken over, px at a frame of 1024 px."""
 CIRCLES = tuple(round(1.0 + 0.1 * k, 1) for k in range(6))
 """Radii of the circles of central equivalents, disc diameters."""
+CIRCLE_IN_VIEW = 0.6
+"""Least part of such a circle in view."""
 QUADRANTS = ("temporal", "inferior", "nasal", "superior")
 """In the order of angles."""
 
@@ -58,6 +60,7 @@ _FRAME = 1024  # px at which the lengths below are given
 _CALIBRE = 10.0
 _RING = 5.0  # arc per chord
 _CLOSE = 10.0
+_CIRCLE_IN_VIEW = 0.6
 _BRANCH = 20.0
 _SPECK = 2.0  # px^2
 _BORDER = 0.02 * _FRAME
@@ -477,11 +480,11 @@ def combine_widths(widths: Sequence[float], trunk: Callable[[float, float], floa
 
 
 def _circle_in_view(scene: _Scene, radius: float) -> bool:
-    """Whether a circle about the disc centre lies wholly in the field of view."""
+    """Whether enough of a circle about the disc centre lies in the field of view."""
     if not math.isfinite(radius):
         return False
     circle = radius * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1) + scene.anatomy.disc.centre
-    return bool(within(scene.view, circle).all())
+    return float(within(scene.view, circle).mean()) >= _CIRCLE_IN_VIEW
 
 
 def _widths_on_circle(scene: _Scene, tree: Branches, radius: float) -> list[float]:

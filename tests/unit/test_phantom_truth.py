@@ -110,8 +110,12 @@ def test_hubbard_of_six_equal_vessels():
 
 def test_no_central_equivalent_of_five_vessels_or_of_circles_out_of_view():
     assert math.isnan(measure(eye(*spokes([0.4] * 5)))["crae_knudtson"])
-    near_the_border = view(middle=(FIELD - 1.15 * DD, 0.0))  # circles up to 1.1 disc diameters are whole
-    assert math.isnan(measure(eye(*spokes([0.4] * 8)), near_the_border)["crae_knudtson"])
+    assert math.isnan(measure(eye(*spokes([0.4] * 12)), view(middle=(FIELD - 1.0, 0.0)))["crae_knudtson"])
+
+
+def test_circles_that_are_mostly_in_view_count_with_what_they_show():
+    out = measure(eye(*spokes([0.4] * 12)), view(middle=(20.0, 0.0)))  # 70 % of the innermost, 59 % of the outermost
+    assert out["crae_knudtson"] * DD == pytest.approx(1.748430 * 0.4, rel=1e-6)
 
 
 def test_calibres_of_bars():
