@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retsam.biomarkers.biomarker import VASCX, VESSEL_TARGETS, Biomarker, Unmeasurable
-from retsam.biomarkers.image import RetinalImage
+from retsam.biomarkers.image import MIN_CIRCLE_IN_VIEW, RetinalImage
 from retsam.status import Status
 
 MIN_SEGMENTS = 3
@@ -234,7 +234,8 @@ _LACKING = (Status.TOO_FEW_VESSELS, Status.OUT_OF_VIEW)
 def _seen(noun: str) -> str:
     """Minimum-evidence rule of a central equivalent."""
     long_enough = f"centreline of the {noun} at least one diameter of the field of view long"
-    return f"{long_enough}; {MIN_CIRCLES} circles wholly in the field of view, each crossed by {WIDEST} vessels"
+    circles = f"{MIN_CIRCLES} circles at least {MIN_CIRCLE_IN_VIEW:.0%} in the field of view"
+    return f"{long_enough}; {circles}, each crossed there by {WIDEST} vessels"
 
 
 def _central(short: str, target: str, title: str, knudtson_rule: str, hubbard_rule: str) -> tuple[Biomarker, ...]:

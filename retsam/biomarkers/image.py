@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 MIN_IN_VIEW = 0.5  # part of a zone that must lie inside the field of view
 CIRCLES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)  # disc diameters about the disc centre: zone B
 MIN_LESION = 2  # px at a frame of 1024 px
+MIN_CIRCLE_IN_VIEW = 0.6  # part of a circle about the disc; a macula-centred photograph of 45 degrees shows 60-80 %
 MIN_LENGTH = 1.0  # centreline length of a vessel tree, in diameters of the field of view
 
 Mask = NDArray[np.bool_]
@@ -324,16 +325,16 @@ class RetinalImage:
         return region
 
     def circles(self) -> list[float]:
-        """Radii of the circles of zone B that lie wholly in the field of view, px; the centre is the disc's."""
+        """Radii of the circles of zone B that are enough in view, px; the centre is the disc's."""
         return self._once(("circles",), lambda: [r * self.disc.diameter for r in CIRCLES if self._sees_circle(r)])
 
     def _sees_circle(self, radius: float) -> bool:
         angle = np.arange(0, 2 * np.pi, 1 / (radius * self.disc.diameter))  # a point a pixel
         x = np.rint(self.disc.x + radius * self.disc.diameter * np.cos(angle)).astype(int)
         y = np.rint(self.disc.y + radius * self.disc.diameter * np.sin(angle)).astype(int)
-        if min(x.min(), y.min()) < 0 or max(x.max(), y.max()) >= self.size:
-            return False
-        return bool(self.mask(FOV)[y, x].all())
+        inside = (x >= 0) & (y >= 0) & (x < self.size) & (y < self.size)
+        inside[inside] = self.mask(FOV)[y[inside], x[inside]]
+        return float(inside.mean()) >= MIN_CIRCLE_IN_VIEW
 
     # Vessels
 

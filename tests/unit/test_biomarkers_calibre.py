@@ -1,5 +1,7 @@
 """Arteries and veins: central equivalents against closed forms, crossings of circles, and the two trees in one eye."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from retsam.biomarkers import REGISTRY
 from retsam.biomarkers.biomarker import Unmeasurable
 from retsam.biomarkers.calibre import central_equivalent, hubbard_artery, hubbard_vein, knudtson
 from retsam.biomarkers.centreline import trace
+from retsam.biomarkers.image import MIN_CIRCLE_IN_VIEW
 from retsam.status import Status
 from retsam.taxonomy import FOV
 from tests.eyes import assert_honest, bar, eye_masks, grid, measured, rows
@@ -173,8 +176,8 @@ def test_every_vessel_biomarker_is_the_same_for_the_same_mask():
 def test_too_few_vessels_or_circles():
     few, outside = eye_of_spokes(512), eye_of_spokes(512)
     few["artery"] = spokes(512, [9.0] * 5, 0.2)
-    x, y = grid(512)
-    outside["optic_disc"] = np.hypot(x - 0.4 * 512, y) <= 0.06 * 512  # a circle of one diameter leaves the field
+    x, _ = grid(512)
+    outside[FOV] = outside[FOV] & (x < 0.24 * 512)  # half of every circle
     result = measured(rows("few", few, um_per_px=8.0), rows("outside", outside, (0.6, 0.5), um_per_px=8.0))
     assert_honest(result)
     for name in SIX:
@@ -184,10 +187,13 @@ def test_too_few_vessels_or_circles():
 
 
 def test_some_circles_out_of_view_are_left_out():
+    share = math.cos(math.pi * (1 - MIN_CIRCLE_IN_VIEW))  # of the radius: a cut there leaves just enough of a circle
     masks = eye_of_spokes(512)
     x, _ = grid(512)
     masks[FOV] = masks[FOV] & (x - 0.24 * 512 < 1.25 * 0.12 * 512)  # cuts the circles from 1.3 diameters on
-    cut, narrower = measured(rows("a", masks), rows("b", masks | {FOV: masks[FOV] & (x < 0.37 * 512)})).itertuples()
+    cut, narrower = measured(
+        rows("a", masks), rows("b", masks | {FOV: masks[FOV] & (x < (0.24 + 0.12 * 1.15 * share) * 512)})
+    ).itertuples()
     assert cut.crae_knudtson == pytest.approx(measured(rows("a", eye_of_spokes(512))).loc[0, "crae_knudtson"], rel=0.03)
     assert narrower.crae_knudtson__status == Status.OUT_OF_VIEW, "two circles are not enough"
 
