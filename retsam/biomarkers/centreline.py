@@ -25,7 +25,9 @@ CURVE_HALF_WINDOW = 20  # px of arc either side, for arc length and curvature; a
 CALIBRE_POINTS = 10  # fewest points with both edges for a segment to have a calibre
 SPECK_POINTS = 10  # an isolated piece shorter than this is no vessel
 RING = 5.0  # a segment with more than this arc per chord runs round a hole of the mask
-FOLD = 2.5  # over the half window, 1/px: a segment with a sharper bend joins two vessels end to end, as in the disc
+FOLD_NEAR, FOLD_FAR = 4.0, 12.0  # vessel radii either side of a fold, where two vessels meet end to end
+FOLD_POINTS = 12  # and no fewer points than this, near by
+FOLD_ANGLE = 60.0  # degrees by which a fold turns, near by and far off
 BRANCH_REACH = 20.0  # px along a branch over which its direction is taken
 CROSSING_REACH = 20  # points of a branch on either side of a crossing that may tell its width
 CROSSING_POINTS = 11  # of these, as many nearest to the crossing are used
@@ -212,7 +214,7 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
     tangent = max(2, round(TANGENT_HALF_WINDOW * unit))
     skeleton = skeletonize(mask, method="lee").astype(bool)  # the default loses diagonal bars of even width
     radius: Radius = np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
-    chains = _pruned_chains(skeleton, radius, SPECK_POINTS * unit)
+    chains = _pruned_chains(skeleton, radius, unit)
     node, inner = _merge_nodes(chains, radius)
     kept, source = _trim(chains, radius, inner)
     xy, width = _edges(mask, radius, kept, tangent)
@@ -259,11 +261,13 @@ def _components(pairs: Ints, n: int) -> tuple[int, Ints]:
     return int(count), labels.astype(np.int64)
 
 
-def _chains(xy: Ints, shape: tuple[int, ...]) -> _Chains:
-    """Split skeleton pixels at the junctions and put the rest in order along each chain."""
+def _chains(xy: Ints, shape: tuple[int, ...], cut: NDArray[np.bool_] | None = None) -> _Chains:
+    """Split skeleton pixels at junctions, and at those marked in `cut` (n,), and order the rest along each chain."""
     n = xy.shape[0]
     pairs = _neighbours(xy, shape)
     junction = np.bincount(pairs.ravel(), minlength=n) >= 3
+    if cut is not None:
+        junction |= cut
     is_node = junction[pairs]
     inside = pairs[~is_node.any(axis=1)]
     order, first, size = _order(inside, ~junction)
@@ -337,14 +341,17 @@ def _at_node(values: NDArray[Any], node: Ints) -> NDArray[Any]:
     return np.append(values, 0)[np.where(node < 0, values.size, node)]
 
 
-def _pruned_chains(skeleton: NDArray[np.bool_], radius: Radius, speck: float) -> _Chains:
-    """Chains without specks and spurs (dead ends that barely leave the vessel they start in: 1.5 radii + 1 px)."""
+def _pruned_chains(skeleton: NDArray[np.bool_], radius: Radius, unit: float) -> _Chains:
+    """Chains without specks and spurs (dead ends that barely leave the vessel they start in: 1.5 radii + 1 px).
+
+    They end at folds too. `unit` is the frame's side over 1024 px.
+    """
     xy = np.argwhere(skeleton)[:, ::-1].astype(np.int64)
     chains = _chains(xy, skeleton.shape)
     for _ in range(3):  # a removed spur can leave a stub of its junction behind
         limit = _at_node(1.5 * _radius_at(radius, chains) + 1, np.maximum(chains.start, chains.stop))
         spur = ((chains.start < 0) != (chains.stop < 0)) & (chains.size <= limit)
-        useless = spur | ((chains.start < 0) & (chains.stop < 0) & (chains.size < speck))
+        useless = spur | ((chains.start < 0) & (chains.stop < 0) & (chains.size < SPECK_POINTS * unit))
         if not useless.any():
             break
         gone = np.zeros(skeleton.shape, bool)
@@ -352,7 +359,38 @@ def _pruned_chains(skeleton: NDArray[np.bool_], radius: Radius, speck: float) ->
         gone[y, x] = True
         xy = xy[~gone[xy[:, 1], xy[:, 0]]]
         chains = _chains(xy, skeleton.shape)
-    return chains
+    folds = _folds(chains, radius, FOLD_POINTS * unit)
+    if not folds.size:
+        return chains
+    cut = np.zeros(skeleton.shape, bool)
+    cut[folds[:, 1], folds[:, 0]] = True
+    return _chains(xy, skeleton.shape, cut[xy[:, 1], xy[:, 0]])
+
+
+def _folds(chains: _Chains, radius: Radius, least: float) -> Ints:
+    """Pixels (F, 2) where a chain turns back for good: two vessels meet end to end, as trunks do in the disc.
+
+    Uncut they would be one segment of two to three times its chord, the most tortuous of the eye. A vessel that winds,
+    however sharply, goes on in its old direction a few widths later, and one that bends once does so more widely.
+    """
+    x, y = chains.xy.T
+    room = np.minimum(chains.position, np.repeat(chains.size, chains.size) - 1 - chains.position)
+    near = np.ceil(np.maximum(FOLD_NEAR * radius[y, x], least)).astype(np.int64)
+    at = np.flatnonzero(room >= 2 * near)
+    far = np.minimum(room[at], np.ceil(FOLD_FAR / FOLD_NEAR * near[at]).astype(np.int64))
+    sharp, lasting = _onward(chains.xy, at, near[at]), _onward(chains.xy, at, far)
+    limit = np.cos(np.radians(FOLD_ANGLE))
+    back = (sharp < limit) & (lasting < limit)
+    at, sharp = at[back], sharp[back]
+    run = np.cumsum(np.diff(at, prepend=-2) > 1)
+    order = np.lexsort((sharp, run))
+    return chains.xy[at[order[np.flatnonzero(np.diff(run[order], prepend=0))]]]
+
+
+def _onward(xy: Ints, at: Ints, reach: Ints) -> Floats:
+    """Cosine (n,) of the angle by which a chain turns at points, between `reach` points before and after each."""
+    before, after = xy[at] - xy[at - reach], xy[at + reach] - xy[at]
+    return (before * after).sum(axis=1) / np.maximum(np.hypot(*before.T) * np.hypot(*after.T), 1)
 
 
 def _merge_nodes(chains: _Chains, radius: Radius) -> tuple[Ints, NDArray[np.bool_]]:
@@ -481,24 +519,16 @@ def _first_edge(mask: NDArray[np.bool_], pixels: Ints, step: Floats) -> Floats:
 
 
 def _curves(chains: _Chains, xy: Floats, half: int) -> Curves:
-    """Smooth the centrelines and take arc, chord, curvature and inflections of the segments with one whole window.
-
-    Where two trunks meet in the disc without a third the skeleton runs out along one and back along the other; such a
-    segment would be the most tortuous of the eye. It is left out.
-    """
+    """Smooth the centrelines and take arc, chord, curvature and inflections of the segments with one whole window."""
     rough, size = _resampled(chains, xy, half)
     keep = np.repeat(size > 2 * half, size)
     size = size[size > 2 * half]
+    if not size.size:
+        nothing = np.empty(0)
+        return Curves(nothing, nothing, nothing, nothing, np.empty(0, np.int64), nothing)
     first, of_point = np.cumsum(size) - size, np.repeat(np.arange(size.size), size)
     smooth, d1, d2 = _quadratic(rough[keep], first[of_point], size[of_point], half)
     curvature = (d1[:, 0] * d2[:, 1] - d1[:, 1] * d2[:, 0]) / np.maximum(np.hypot(*d1.T), 0.2) ** 3
-    folded = np.bincount(of_point[np.abs(curvature) > FOLD / half], minlength=size.size) > 0
-    if folded.all():
-        nothing = np.empty(0)
-        return Curves(nothing, nothing, nothing, nothing, np.empty(0, np.int64), nothing)
-    keep = ~folded[of_point]
-    smooth, curvature, size = smooth[keep], curvature[keep], size[~folded]
-    first, of_point = np.cumsum(size) - size, np.repeat(np.arange(size.size), size)
     step = np.hypot(*np.diff(smooth, axis=0).T) * (np.diff(of_point) == 0)
     ds = (np.append(step, 0) + np.append(0, step)) / 2
     along = np.append(0, np.cumsum(step))

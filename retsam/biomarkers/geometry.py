@@ -3,8 +3,9 @@
 Tortuosity is measured on segments (between two branching points, crossings or ends) that are long enough for one whole
 smoothing window, 41 px of arc at a frame of 1024 px. Over arcs of circles with radii of 50 to 400 px the curvature is
 within 3 % and arc/chord within 1 % of the truth. Values are weighted by length unless a median is named. A segment that
-runs round a hole of the mask (arc over five times its chord) is left out, and so is one with a bend of a radius below
-8 px (at a frame of 1024 px): two trunks that meet in the disc.
+runs round a hole of the mask (arc over five times its chord) is left out. Where two trunks meet end to end in the disc
+without a third, the skeleton runs out along one and back along the other: segments end at such folds, a vessel that
+winds as sharply but goes on in its direction is one.
 """
 
 from functools import partial

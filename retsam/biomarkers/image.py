@@ -384,6 +384,12 @@ class RetinalImage:
         return areas[areas >= MIN_LESION * (self.size / 1024) ** 2]
 
 
+def _pixels_in(corners: NDArray[Any]) -> float:
+    """Number of pixels in a convex polygon (n, 2) int32 of pixels, its border included: Pick's theorem."""
+    sides = np.abs(np.diff(corners, axis=0, append=corners[:1]))
+    return cv2.contourArea(corners) + float(np.gcd(sides[:, 0], sides[:, 1]).sum()) / 2 + 1
+
+
 def _ellipse(mask: Mask) -> Ellipse:
     """Moments of the largest component of a mask that is not empty, holes filled."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -392,8 +398,6 @@ def _ellipse(mask: Mask) -> Ellipse:
     x, y, width, height = cv2.boundingRect(contour)
     filled = np.zeros((height, width), np.uint8)
     cv2.drawContours(filled, [contour], 0, 1, cv2.FILLED, offset=(-x, -y))
-    hull = np.zeros_like(filled)
-    cv2.fillConvexPoly(hull, cv2.convexHull(contour) - (x, y), 1)
     m = cv2.moments(filled, binaryImage=True)
     area = m["m00"]
     # A pixel is a square of side 1, which has a variance of 1/12.
@@ -407,5 +411,5 @@ def _ellipse(mask: Mask) -> Ellipse:
         major=float(np.sqrt(8 * (xx + yy + spread))),
         minor=float(np.sqrt(8 * max(xx + yy - spread, 0.0))),
         angle=float(angle if angle > -90 else 90),
-        solidity=float(area / np.count_nonzero(hull)),
+        solidity=float(area / _pixels_in(cv2.convexHull(contour)[:, 0])),
     )
