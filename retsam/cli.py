@@ -271,8 +271,10 @@ def evaluate(
     root: Annotated[Path, typer.Argument(help="Its folder, in the official layout.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write.", metavar="METRICS.csv")],
     split: Annotated[
-        Literal["train", "test", "all"] | None,
-        typer.Option("--split", help="train, test or all; default: the official test part if it is there, else all."),
+        Literal["train", "val", "test", "all"] | None,
+        typer.Option(
+            "--split", help="train, val, test or all; default: the official test part if there is one, else all."
+        ),
     ] = None,
     model: Model = "classical",
     device: Device = "auto",

@@ -14,9 +14,14 @@ from numpy.typing import NDArray
 from retsam.datasets.annotation import MaskFile
 from retsam.datasets.files import Finder
 from retsam.errors import UserError
+from retsam.geometry import Frame
+from retsam.io.frames import FramedImage, frame_pixels
+from retsam.status import Status
 
 log = logging.getLogger(__name__)
 
+SPLITS = ("train", "val", "test", "all")
+_WORDS = {"train": "training", "val": "validation", "test": "test"}
 _NOTHING: Mapping = MappingProxyType({})
 
 
@@ -29,7 +34,7 @@ class Case:
     image_id : str
         Stem of the photograph.
     split : str
-        Official part: ``train``, ``test``, or ``all`` for a set without parts.
+        Official part: ``train``, ``val``, ``test``, or ``all`` for a set without parts.
     photograph : Path
     fov : MaskFile or None
         The set's own field-of-view mask.
@@ -39,6 +44,8 @@ class Case:
         Truth by point target, pixels of the photograph.
     gradable : bool or None
         Label of image quality.
+    labels : mapping of str to bool
+        Diseases of the whole photograph, as in a manifest: dr, amd, glaucoma, myopia; what is unknown is left out.
     observers : mapping of str to (mapping of str to MaskFile)
         Further human annotations by observer and target, which can stand in for a model.
     """
@@ -50,6 +57,7 @@ class Case:
     masks: Mapping[str, MaskFile] = field(default_factory=lambda: _NOTHING)
     points: Mapping[str, tuple[float, float]] = field(default_factory=lambda: _NOTHING)
     gradable: bool | None = None
+    labels: Mapping[str, bool] = field(default_factory=lambda: _NOTHING)
     observers: Mapping[str, Mapping[str, MaskFile]] = field(default_factory=lambda: _NOTHING)
 
 
@@ -66,15 +74,28 @@ class Dataset(ABC):
         Folder of the photographs of each official part; a set without parts has the one part ``all``.
     size : mapping of str to int
         Official number of photographs by part; another number is a warning, since figures would not be comparable.
+    targets : tuple of str
+        What the set annotates, as masks or points, optional folders included.
+    licence : str
+        As stated by its publishers, with the word "verify" where nobody here has read it.
     disc_diameter : float or None
         Disc diameter as a fraction of the photograph's width, for sets that give points without a disc mask.
+    field_diameter : float or None
+        For sets of crops that show no edge of the field of view: the diameter, in widths of the crop, of the field that
+        they are put into; see :meth:`frame`.
+    validation_only : bool
+        Whether the licence or the annotation keeps the set out of training.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     photographs: ClassVar[Mapping[str, tuple[str, ...]]]
     size: ClassVar[Mapping[str, int]]
+    targets: ClassVar[tuple[str, ...]] = ()
+    licence: ClassVar[str] = "verify"
     disc_diameter: ClassVar[float | None] = None
+    field_diameter: ClassVar[float | None] = None
+    validation_only: ClassVar[bool] = False
 
     def folder(self, files: Finder, part: str) -> tuple[str, ...]:
         """Folder of one part's photographs; a set whose releases differ in it overrides this."""
@@ -88,14 +109,46 @@ class Dataset(ABC):
         """Change a photograph (H, W, 3) before it is evaluated; the same for all, whatever their label."""
         return pixels
 
+    def frame(self, pixels: NDArray[np.uint8], frame_size: int, image_id: str) -> FramedImage:
+        """Bring a photograph into the canonical frame.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) uint8
+            After :meth:`prepare`.
+        frame_size : int
+            Pixels, a multiple of 64.
+        image_id : str
+
+        Returns
+        -------
+        FramedImage
+            Framed by its field-of-view circle like any photograph. A set of crops around the disc has none: its crops
+            lie, black around them, in the middle of a frame that is ``field_diameter`` crop widths wide, so that the
+            disc is about as large as in a whole photograph; its field of view is the whole crop. That width is one
+            number for the set, so no crop's own truth is used.
+        """
+        if self.field_diameter is None:
+            return frame_pixels(pixels, frame_size, image_id=image_id)
+        height, width = pixels.shape[:2]
+        side = 2 * round(self.field_diameter * width / 2) + width % 2
+        centre = ((width - 1) / 2, (height - 1) / 2)
+        frame = Frame(width, height, frame_size, (width - side) // 2, (height - side) // 2, side, *centre, side / 2)
+        fov = frame.warp(np.ones((height, width), bool))
+        return FramedImage(image_id, Status.OK, "", frame=frame, image=frame.warp(pixels), fov=fov)
+
+    def is_present(self, files: Finder, part: str) -> bool:
+        """Whether the photographs of a part are there."""
+        return files.has(*self.folder(files, part))
+
     def cases(self, root: str | Path, split: str | None = None) -> list[Case]:
         """List the photographs to evaluate, in natural order.
 
         Parameters
         ----------
         root : path-like
-            Folder of the data set in its official layout.
-        split : {'train', 'test', 'all'}, optional
+            Folder of the data set in its official layout, or the folder around it.
+        split : {'train', 'val', 'test', 'all'}, optional
             Default: the official test part if it is there, otherwise everything that is there. A set without official
             parts is one test set: ``test`` and ``all`` give all of it.
 
@@ -104,7 +157,7 @@ class Dataset(ABC):
         UserError
             If the folder, the part or any file is missing; one message lists up to ten files.
         """
-        files = Finder(self.name, Path(root))
+        files = self._files(Path(root))
         parts = self._parts(files, split)
         cases = [case for part in parts for case in self.read(files, part)]
         files.check()
@@ -115,22 +168,35 @@ class Dataset(ABC):
                 log.warning(text, self.name, part, count, self.size[part])
         return cases
 
+    def _files(self, root: Path) -> Finder:
+        """Files of the root, or of the one folder in it that has the official layout: many archives are nested."""
+        if not root.is_dir():
+            raise UserError(f"{self.name}: no folder {root}; give the folder of the data set.")
+        files = Finder(self.name, root)
+        if self._present(files):
+            return files
+        folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."]
+        nested = [inner for path in folders if self._present(inner := Finder(self.name, path))]
+        return nested[0] if len(nested) == 1 else files
+
+    def _present(self, files: Finder) -> list[str]:
+        return [part for part in self.photographs if self.is_present(files, part)]
+
     def _parts(self, files: Finder, split: str | None) -> list[str]:
         """Official parts that a split stands for."""
-        if split not in (None, "train", "test", "all"):
-            raise UserError(f"--split {split!r} is not one of train, test, all.")
-        if not files.root.is_dir():
-            raise UserError(f"{self.name}: no folder {files.root}; give the folder of the data set.")
-        present = [part for part in self.photographs if files.has(*self.folder(files, part))]
+        if split is not None and split not in SPLITS:
+            raise UserError(f"--split {split!r} is not one of {', '.join(SPLITS)}.")
+        present = self._present(files)
         if not present:
             wanted = " or ".join("/".join(folder) for folder in self.photographs.values())
             raise UserError(f"{self.name}: no {wanted} in {files.root.name}; give the folder in its official layout.")
-        if split in (None, "all") or "all" in self.photographs:
-            if split == "train" and "all" in self.photographs:
-                raise UserError(f"{self.name} has no official training part; use --split all.")
+        whole = "all" in self.photographs
+        if split in (None, "all") or (whole and split == "test"):
             return ["test"] if split is None and "test" in present else present
-        if split not in present:
-            folder = "/".join(self.photographs[str(split)])
-            hint = f"present: {', '.join(present)} - use --split {present[0]}"
-            raise UserError(f"{self.name}: the {split} part is not there (no {folder}); {hint}.")
-        return [str(split)]
+        if split in present:
+            return [split]
+        hint = "use --split all" if whole else f"present: {', '.join(present)} - use --split {present[0]}"
+        if split not in self.photographs:
+            raise UserError(f"{self.name} has no official {_WORDS[split]} part; {hint}.")
+        folder = "/".join(self.photographs[split])
+        raise UserError(f"{self.name}: the {split} part is not there (no {folder}); {hint}.")

@@ -1,12 +1,15 @@
 """Sets with labels of whole photographs."""
 
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from retsam.datasets.dataset import Case, Dataset
 from retsam.datasets.files import Finder
+from retsam.errors import UserError
 from retsam.quality import without_stamp
 
 
@@ -14,6 +17,7 @@ class Drimdb(Dataset):
     """DRIMDB: quality labels by folder, ``Good`` against ``Bad`` and ``Outlier`` (no fundus at all)."""
 
     name = "drimdb"
+    licence = "research use (verify)"
     title = "DRIMDB, Diabetic Retinopathy Image Database (Sevik et al., J Biomed Opt 2014)"
     photographs = MappingProxyType({"all": ("Good",)})
     size = MappingProxyType({"all": 216})
@@ -29,3 +33,37 @@ class Drimdb(Dataset):
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Paint over the burnt-in date: not every picture has one, so that it could give the label away."""
         return without_stamp(pixels)
+
+
+class Odir(Dataset):
+    """ODIR-5K: diagnoses of each eye; no masks, so that there is nothing for ``retsam evaluate`` to score.
+
+    Layout: ``manifest.csv`` (columns image_id, path, and dr, amd, glaucoma, myopia as 0, 1 or empty) beside ``images``:
+    the set after it was brought into a manifest. The spreadsheet of the challenge, which has one row for both eyes of a
+    person, is not read.
+    """
+
+    name = "odir"
+    title = "ODIR-5K, Ocular Disease Intelligent Recognition (Peking University challenge, 2019)"
+    licence = "challenge data, research use, do not redistribute (verify)"
+    photographs = MappingProxyType({"all": ("images",)})
+    size = MappingProxyType({"all": 7000})
+    diseases: ClassVar[tuple[str, ...]] = ("dr", "amd", "glaucoma", "myopia")
+
+    def is_present(self, files: Finder, part: str) -> bool:
+        """Whether photographs and a manifest are there; many sets have a folder ``images``."""
+        return super().is_present(files, part) and files.optional_file((), "manifest.csv") is not None
+
+    def read(self, files: Finder, part: str) -> list[Case]:
+        """See :class:`Dataset`."""
+        path = files.file((), "manifest.csv")
+        table = pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+        absent = [name for name in ("image_id", "path", *self.diseases) if name not in table]
+        if absent:
+            raise UserError(f"{path.name} has no column {absent[0]}; it needs image_id, path and the diseases.")
+        cases = []
+        for row in table.to_dict("records"):
+            labels = {name: row[name] == "1" for name in self.diseases if row[name] in ("0", "1")}
+            photograph = files.file(tuple(row["path"].split("/")[:-1]), row["path"].split("/")[-1])
+            cases.append(Case(row["image_id"], part, photograph, labels=labels))
+        return cases

@@ -1,16 +1,13 @@
 """Sets with the places of optic disc and fovea, but no masks."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
-
-import pandas as pd
 
 from retsam.datasets.dataset import Case, Dataset
 from retsam.datasets.files import Finder, natural
 from retsam.datasets.lesions import IDRID_PARTS
-from retsam.errors import UserError
+from retsam.datasets.points import read_centres
 
 
 class IdridLocalization(Dataset):
@@ -27,6 +24,8 @@ class IdridLocalization(Dataset):
 
     name = "idrid_localization"
     title = "IDRiD, C. Localization (Porwal et al., Data 2018)"
+    targets = ("optic_disc", "fovea")
+    licence = "CC BY 4.0 (verify)"
     photographs = MappingProxyType(
         {part: ("C. Localization", "1. Original Images", folder) for part, folder in IDRID_PARTS.items()}
     )
@@ -45,7 +44,7 @@ class IdridLocalization(Dataset):
         """See :class:`Dataset`."""
         word = IDRID_PARTS[part].split(" ")[1]  # Training, Testing
         centres = {
-            target: _read_centres(files.table(("C. Localization", "2. Groundtruths", folder), word))
+            target: read_centres(files.table(("C. Localization", "2. Groundtruths", folder), word))
             for target, folder in self.tables.items()
         }
         stems = sorted(set().union(*centres.values()), key=natural)
@@ -54,17 +53,3 @@ class IdridLocalization(Dataset):
             Case(stem, part, files.find(images, stem), points={t: xy[stem] for t, xy in centres.items() if stem in xy})
             for stem in stems
         ]
-
-
-def _read_centres(path: Path) -> dict[str, tuple[float, float]]:
-    """Rows image, x, y of a markup table; the official files end in hundreds of empty rows and columns."""
-    if not path.is_file():  # already recorded as missing
-        return {}
-    table = pd.read_csv(path, dtype=str).iloc[:, :3].dropna(how="any")
-    numbers = table.iloc[:, 1:].apply(pd.to_numeric, errors="coerce")
-    for row in table.index[numbers.isna().any(axis=1)]:
-        raise UserError(f"{path.name}, row {row + 2}: the coordinates of {table.iloc[:, 0][row]!r} are not numbers.")
-    return {
-        name.strip(): (float(x), float(y))
-        for name, x, y in zip(table.iloc[:, 0], numbers.iloc[:, 0], numbers.iloc[:, 1], strict=True)
-    }

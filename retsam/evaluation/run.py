@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from retsam.datasets import Case, Dataset, get_dataset
 from retsam.errors import UserError
 from retsam.evaluation import metrics
-from retsam.io.frames import FramedImage, frame_pixels
+from retsam.io.frames import FramedImage
 from retsam.io.images import ImageError, read_image
 from retsam.quality import THRESHOLD, score
 from retsam.status import Status
@@ -81,7 +81,8 @@ def evaluate(
     """Evaluate a model on a public data set.
 
     The photograph goes through the canonical frame; masks and probabilities are brought back and compared in the
-    photograph's own pixels, inside the set's own field-of-view mask, or inside the detected one where a set has none.
+    photograph's own pixels, inside the set's own field-of-view mask, or inside the detected one where a set has none;
+    in a set of crops without an edge of the field (``Dataset.frame``), in the whole crop.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def evaluate(
         A name of ``retsam.datasets.DATASETS``.
     root : path-like
         Folder of the set in its official layout.
-    split : {'train', 'test', 'all'}, optional
+    split : {'train', 'val', 'test', 'all'}, optional
         Default: the official test part if it is there, otherwise everything that is there.
     engine : SegmentationEngine, optional
         Default: ``load_engine(model, device)``.
@@ -148,6 +149,8 @@ def _predictor(
 
         engine = load_engine(model, device=device)
     annotated = {target for case in cases for target in (*case.masks, *case.points)}
+    if not annotated:
+        raise UserError(f"{adapter.name} has labels of whole photographs only; nothing to hold a segmentation against.")
     declared = annotated & set(engine.targets)
     if not declared:
         raise UserError(
@@ -164,7 +167,7 @@ def _read(adapter: Dataset, case: Case) -> NDArray[np.uint8]:
 
 
 def _framed(adapter: Dataset, case: Case, pixels: NDArray[np.uint8], frame_size: int) -> FramedImage:
-    framed = frame_pixels(pixels, frame_size, image_id=case.image_id)
+    framed = adapter.frame(pixels, frame_size, case.image_id)
     if framed.status != Status.OK:
         log.warning("%s %s: %s; scored as nothing found", adapter.name, case.image_id, framed.message)
     return framed
@@ -213,10 +216,18 @@ def _score_case(adapter: Dataset, case: Case, found: _Found, declared: set[str])
         scores = _score_mask(target, found, truth, region & counted)
         rows.append({"split": case.split, "image_id": case.image_id, "target": target, **scores})
     for target in (t for t in case.points if t in declared):
-        unit = (adapter.disc_diameter or math.nan) * shape[1]
+        unit = _disc_diameter(adapter, case, shape)
         distance = metrics.point_distance(found.points.get(target), case.points[target], unit)
         rows.append({"split": case.split, "image_id": case.image_id, "target": target, "distance_dd": distance})
     return rows
+
+
+def _disc_diameter(adapter: Dataset, case: Case, shape: tuple[int, int]) -> float:
+    """Pixels: the photograph's own disc in the truth, or the set's mean; NaN where there is neither."""
+    disc = case.masks.get("optic_disc")
+    if disc is not None and (truth := disc.read(shape)[0]).any():
+        return metrics.equivalent_diameter(truth)
+    return (adapter.disc_diameter or math.nan) * shape[1]
 
 
 def _score_mask(target: str, found: _Found, truth: NDArray[np.bool_], region: NDArray[np.bool_]) -> dict[str, float]:
@@ -239,7 +250,7 @@ def _quality_rows(
     """One row per photograph and one over all; a photograph without a fundus has gradability 0."""
     gradability = np.zeros(len(cases))
     for i, case in enumerate(cases):
-        framed = frame_pixels(_read(adapter, case), frame_size, image_id=case.image_id)
+        framed = adapter.frame(_read(adapter, case), frame_size, case.image_id)
         gradability[i] = score(framed)[GRADABILITY] if framed.status == Status.OK else 0.0
         if progress is not None:
             progress(i + 1)
