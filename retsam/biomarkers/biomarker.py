@@ -93,4 +93,5 @@ class Biomarker:
     def statuses(self) -> tuple[Status, ...]:
         """Every status that a value of a readable image can have."""
         missing = (Status.NOT_SEGMENTED, Status.NOT_VISIBLE) if self.requires else ()
-        return (Status.OK, *missing, *self.reasons, Status.FAILED)
+        cut = (Status.OUT_OF_VIEW,) if "optic_disc" in self.requires else ()
+        return (Status.OK, *dict.fromkeys((*missing, *cut, *self.reasons)), Status.FAILED)

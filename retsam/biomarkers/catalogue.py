@@ -85,9 +85,10 @@ def _markdown() -> str:
         "side of the disc on which the fovea lies, so that temporal, nasal and signs mean the same in both eyes.",
         "",
         "`requires` names the targets; a target that the model does not provide gives `not_segmented`, one that it "
-        "did not find `not_visible`. Tessellation, atrophy and lesions are things that an eye may well lack: an empty "
-        "mask of theirs is a true 0. `definitional` names outcomes of which a required target is part of the "
-        "definition: an odds ratio is then no risk.",
+        "did not find `not_visible`. An optic disc that the border of the field of view cuts (on more than 5 % of its "
+        "outline) gives `out_of_view` for all that needs its size or place. Tessellation, atrophy and lesions are "
+        "things that an eye may well lack: an empty mask of theirs is a true 0. `definitional` names outcomes of which "
+        "a required target is part of the definition: an odds ratio is then no risk.",
         "",
         "## Units",
         "",

@@ -25,6 +25,7 @@ MIN_IN_VIEW = 0.5  # part of a zone that must lie inside the field of view
 CIRCLES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)  # disc diameters about the disc centre: zone B
 MIN_LESION = 2  # px at a frame of 1024 px
 MIN_CIRCLE_IN_VIEW = 0.6  # part of a circle about the disc; a macula-centred photograph of 45 degrees shows 60-80 %
+MAX_DISC_CUT = 0.05  # part of the disc's outline that may lie on the border of the field of view
 MIN_LENGTH = 1.0  # centreline length of a vessel tree, in diameters of the field of view
 
 Mask = NDArray[np.bool_]
@@ -236,8 +237,8 @@ class RetinalImage:
 
     @property
     def disc(self) -> Ellipse:
-        """The optic disc: largest component, holes filled."""
-        return self._once(("disc",), lambda: _ellipse(self.mask("optic_disc")))
+        """The optic disc: largest component, holes filled; ``out_of_view`` where the field of view cuts it."""
+        return self._once(("disc",), lambda: _ellipse(self.body("optic_disc")))
 
     @property
     def cup(self) -> Ellipse:
@@ -245,7 +246,10 @@ class RetinalImage:
         return self._once(("cup",), lambda: _ellipse(self.body("optic_cup")))
 
     def body(self, target: str) -> Mask:
-        """Mask (size, size) of ``optic_disc`` or ``optic_cup`` as :attr:`disc` and :attr:`cup` describe it."""
+        """Mask (size, size) of ``optic_disc`` or ``optic_cup`` as :attr:`disc` and :attr:`cup` describe it.
+
+        Of a disc that the field of view cuts, size and centre would be those of what is left: ``out_of_view``.
+        """
         return self._once(("body", target), lambda: self._body(target))
 
     def _body(self, target: str) -> Mask:
@@ -253,6 +257,8 @@ class RetinalImage:
         body = largest(mask & self.body("optic_disc") if target == "optic_cup" else mask)
         if not body.any():
             raise Unmeasurable(Status.UNDEFINED)
+        if target == "optic_disc" and _on_border(body, self.mask(FOV)) > MAX_DISC_CUT:
+            raise Unmeasurable(Status.OUT_OF_VIEW)
         return body
 
     @property
@@ -272,6 +278,7 @@ class RetinalImage:
     @property
     def axes(self) -> RetinalAxes:
         """Retinal coordinates; ``undefined`` where disc and fovea cannot belong to one eye."""
+        _ = self.disc  # whole
         stored = self._once(("landmarks",), self._landmarks)
         return RetinalAxes((self._mirror(stored.disc[0]), stored.disc[1]), self.fovea, stored.disc_diameter)
 
@@ -388,6 +395,15 @@ def _pixels_in(corners: NDArray[Any]) -> float:
     """Number of pixels in a convex polygon (n, 2) int32 of pixels, its border included: Pick's theorem."""
     sides = np.abs(np.diff(corners, axis=0, append=corners[:1]))
     return cv2.contourArea(corners) + float(np.gcd(sides[:, 0], sides[:, 1]).sum()) / 2 + 1
+
+
+def _on_border(body: Mask, fov: Mask) -> float:
+    """Part of a region's outline that lies within two pixels of the border of the field of view."""
+    kernel = np.ones((3, 3), np.uint8)
+    region, field = (np.pad(m.astype(np.uint8), 2) for m in (body, fov))
+    outline = (region > 0) & (cv2.erode(region, kernel) == 0)
+    inner = cv2.erode(field, kernel, iterations=2) > 0
+    return float(np.count_nonzero(outline & ~inner) / np.count_nonzero(outline))
 
 
 def _ellipse(mask: Mask) -> Ellipse:

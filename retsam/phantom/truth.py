@@ -61,6 +61,7 @@ _CALIBRE = 10.0
 _RING = 5.0  # arc per chord
 _CLOSE = 10.0
 _CIRCLE_IN_VIEW = 0.6
+_DISC_CUT = 0.05
 _BRANCH = 20.0
 _SPECK = 2.0  # px^2
 _BORDER = 0.02 * _FRAME
@@ -141,8 +142,8 @@ class _Scene:
 
     @cached_property
     def dd(self) -> float:
-        """Disc diameter; NaN if no part of the disc is in view."""
-        seen = within(self.view, np.vstack([self.anatomy.disc.points, self.anatomy.disc.centre])).any()
+        """Disc diameter; NaN where the field of view cuts the disc."""
+        seen = within(self.view, self.anatomy.disc.points).mean() >= 1.0 - _DISC_CUT
         return self.anatomy.disc_diameter if seen else NAN
 
     @cached_property

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retsam.biomarkers import names
+from retsam.biomarkers import REGISTRY, names
 from retsam.biomarkers.outline import ANGLES, extent, largest, radii, smooth
 from retsam.status import Status
 from retsam.taxonomy import FOV
-from tests.eyes import assert_honest, grid, measured, rows
+from tests.eyes import assert_honest, eye_masks, grid, measured, rows
 
 SIZE = 512
 NAMES = names("disc_cup")
@@ -194,3 +194,18 @@ def test_reasons():
             "not_segmented" if rim else "ok",
             "undefined" if rim else "ok",
         ], name
+
+
+def test_a_disc_that_the_field_cuts_has_no_size_and_what_is_measured_in_it_no_value():
+    masks = eye_masks(512)
+    x, _ = grid(512)
+    masks["optic_cup"] = masks["optic_disc"] & (np.abs(x - 0.24 * 512) < 10)
+    cut = masks | {FOV: masks[FOV] & (x < 0.26 * 512)}
+    touched = masks | {FOV: masks[FOV] & (x < 0.295 * 512 + 4)}  # ends beside the disc
+    whole, part, beside = (measured(rows("a", m, (0.4, 0.5))).iloc[0] for m in (masks, cut, touched))
+    for name, biomarker in REGISTRY.items():
+        if biomarker.requires and set(biomarker.requires) & {"optic_disc"}:
+            assert part[f"{name}__status"] != Status.OK, name
+    assert part["disc_ovality__status"] == part["vessel_calibre_median__status"] == Status.OUT_OF_VIEW
+    assert part["vessel_tortuosity_arc_chord_median__status"] == Status.OK  # needs no disc
+    assert beside["disc_ovality"] == whole["disc_ovality"]
