@@ -265,7 +265,7 @@ def make_ddr(root: Path) -> Path:
         base = root / f"DDR-dataset/lesion_segmentation/{part}"
         for name in (f"007-{part}-100", f"007-{part}-200"):
             save(base / f"image/{name}.jpg", photograph())
-            for code in ("MA", "HE", "EX", "SE") if name.endswith("200") else ("MA", "HE", "EX"):
+            for code in ("MA", "HE", "EX", "SE"):
                 save(base / labels / code / f"{name}.tif", circle(60, 60, 3))
     return root
 

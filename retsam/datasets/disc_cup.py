@@ -162,8 +162,8 @@ class Origa(Dataset):
 
     Layout: ``Images/001.jpg`` with ``Semi-automatic-annotations/001.mat`` (variable ``mask``: 0 background, 1 rim,
     2 cup) or, where that folder is missing, ``Masks/001.png`` with the same three classes in any three grey levels.
-    The folder names are those of the copies in circulation; the archive of the authors could not be looked at, and the
-    meaning of the numbers is from memory. The sets A and B of ``OrigaList.csv`` are not applied.
+    Folder names and classes are those of the copies in circulation; the archive of the authors could not be looked at.
+    The sets A and B of ``OrigaList.csv`` are not applied.
     """
 
     name = "origa"

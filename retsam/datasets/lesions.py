@@ -59,9 +59,8 @@ class Ddr(Dataset):
     """DDR: lesions of 757 photographs with diabetic retinopathy.
 
     Layout: ``lesion_segmentation/{train,valid,test}/image/007-2846-100.jpg`` with masks of the same names in
-    ``label/{MA,HE,EX,SE}``, which the official archive calls ``segmentation label`` in the ``valid`` part. Whether a
-    photograph without a lesion has an empty file or none could not be verified: a file that is missing means absent as
-    long as the photograph has at least one of the four.
+    ``label/{MA,HE,EX,SE}``, which the official archive calls ``segmentation label`` in the ``valid`` part. Each
+    photograph has all four files; a lesion that is absent has an empty one.
     """
 
     name = "ddr"
@@ -86,10 +85,7 @@ class Ddr(Dataset):
             stems |= set(files.stems(*labels, code))
         cases = []
         for stem in sorted(stems, key=natural):
-            paths = {target: files.optional((*labels, code), stem) for target, code in self.codes.items()}
-            if not any(paths.values()):
-                files.find((*labels, "MA"), stem)
-            masks = {target: MaskFile(path) for target, path in paths.items()}
+            masks = {target: MaskFile(files.find((*labels, code), stem)) for target, code in self.codes.items()}
             cases.append(Case(stem, part, files.find(images, stem), None, masks))
         return cases
 

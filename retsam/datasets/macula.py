@@ -63,9 +63,10 @@ class Adam(Dataset):
 
     Layout: ``Training400/{AMD,Non-AMD}/A0001.jpg``; lesions in ``Training400-Lesion/Lesion_Masks/{drusen,exudate,
     hemorrhage,scar}`` (BMP, no file: none), in a folder of that name once more, or in ``Lesion_Masks``; discs in
-    ``Training400/Disc_Masks``, ``Annotation-DF-Training400/Training400/Disc_Masks`` or ``Disc_Masks``. The names are
-    those that published code uses; that 0 is inside and 255 outside is from memory, and a mask that is dark in a corner
-    is refused. Bleedings in macular degeneration are the target ``patchy_hemorrhage``. The class "others" is left out.
+    ``Training400/Disc_Masks``, ``Annotation-DF-Training400/Training400/Disc_Masks`` or ``Disc_Masks``. In lesion masks
+    0 is inside and 255 outside; that discs are coded in the same way is from memory, and a mask that is dark in a
+    corner is refused. Bleedings in macular degeneration are the target ``patchy_hemorrhage``. The class "others" is
+    left out.
     """
 
     name = "adam"

@@ -146,7 +146,7 @@ class LesAv(Dataset):
     """LES-AV: vessels, arteries, veins and field-of-view masks of 22 photographs; no parts.
 
     Layout: ``images/NAME.png``, ``vessel-segmentations/NAME.png``, ``arteries-and-veins/NAME.png`` and
-    ``masks/NAME_mask.gif``. That the colour maps are red and blue, with other colours at crossings, is from memory.
+    ``masks/NAME_mask.gif``. Arteries are red, veins blue, crossings green and uncertain vessels white.
     """
 
     name = "les_av"
@@ -202,10 +202,9 @@ class Iostar(Dataset):
     """IOSTAR: vessels and optic disc in 30 scanning-laser pictures, with field-of-view masks; no parts.
 
     Layout: ``image/star01_OSC.jpg``, ``GT/star01_OSC_GT.tif``, ``mask/star01_OSC_Mask.tif``, and optional
-    ``mask_OD/star01_OSC_ODMask.tif``, where the disc is the dark hole in a white field, and ``AV_GT``. The names in
-    ``AV_GT`` and its colours could not be verified: red arteries and blue veins are expected in files named
-    ``star01_OSC_AV``, ``star01_OSC_AV_GT`` or like the picture. These are no colour photographs: a model trained on
-    those meets another kind of picture here.
+    ``mask_OD/star01_OSC_ODMask.tif``, where the disc is the dark hole in a white field, and
+    ``AV_GT/star01_OSC_AV.tif``, arteries red and veins blue. These are no colour photographs: a model trained on those
+    meets another kind of picture here.
     """
 
     name = "iostar"
@@ -220,7 +219,7 @@ class Iostar(Dataset):
         cases = []
         for stem in sorted(stems, key=natural):
             masks = {"vessel": MaskFile(files.find(("GT",), f"{stem}_GT", stem))}
-            masks |= _artery_vein(files, ("AV_GT",), f"{stem}_AV", f"{stem}_AV_GT", stem)
+            masks |= _artery_vein(files, ("AV_GT",), f"{stem}_AV", stem)
             if files.has("mask_OD"):
                 masks["optic_disc"] = MaskFile(files.find(("mask_OD",), f"{stem}_ODMask", stem), hole)
             fov = MaskFile(files.find(("mask",), f"{stem}_Mask", stem))

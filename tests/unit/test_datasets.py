@@ -49,7 +49,7 @@ from tests.conftest import ROOT
 LISTED_BY_PHOTOGRAPH = {"rim_one", "drimdb", "hei_med", "e_ophtha"}
 """Sets in which nothing but the photograph need say that there should be one: its absence makes the set smaller."""
 
-ABSENT_MEANS_NONE = {"idrid", "ddr", "hei_med", "palm", "adam"}
+ABSENT_MEANS_NONE = {"idrid", "hei_med", "palm", "adam"}
 """Sets in which no file of a lesion means that the photograph has none."""
 
 
@@ -384,17 +384,13 @@ def test_gamma_foveas_by_number(tmp_path):
     assert (first.split, first.points, second.points) == ("train", {"fovea": FOVEA}, {})
 
 
-def test_ddr_needs_one_file_of_a_photograph(tmp_path):
+def test_ddr_validation_labels_have_a_name_of_their_own(tmp_path):
     root = make_ddr(tmp_path)
     case = get_dataset("ddr").cases(root, "val")[0]
-    assert case.masks["cotton_wool_spot"].path is None
-    assert "segmentation label" in str(case.masks["hemorrhage"].path)
-    for code in ("MA", "HE", "EX"):
-        (root / f"DDR-dataset/lesion_segmentation/test/label/{code}/{case.image_id}.tif").unlink(missing_ok=True)
-    for path in (root / "DDR-dataset/lesion_segmentation/test/label").rglob("*-200.tif"):
-        path.unlink()
-    with pytest.raises(UserError, match=r"1 file is missing under .*test/label/MA/007-test-200\.\*"):
-        get_dataset("ddr").cases(root, "test")
+    assert "valid/segmentation label/HE" in case.masks["hemorrhage"].path.as_posix()
+    inner = root / "DDR-dataset/lesion_segmentation"
+    (inner / "valid/segmentation label").rename(inner / "valid/label")
+    assert [c.split for c in get_dataset("ddr").cases(inner, "all")] == ["train"] * 2 + ["val"] * 2 + ["test"] * 2
 
 
 def test_e_ophtha_counts_each_photograph_for_its_own_lesion(tmp_path):
