@@ -65,7 +65,7 @@ MODELS: tuple[OutcomeModel, ...] = (
         "glaucoma",
         -1.3,
         age=0.5,
-        terms={"vessel_calibre_median": math.log(0.4), "cup_disc_ratio_vertical": math.log(2.2)},
+        terms={"vessel_density": math.log(0.4), "cup_disc_ratio_vertical": math.log(2.2)},
     ),
     OutcomeModel("myopia", -1.1, terms={"disc_fovea_distance": math.log(2.5)}),
 )
