@@ -74,6 +74,8 @@ class Dataset(ABC):
         Folder of the photographs of each official part; a set without parts has the one part ``all``.
     size : mapping of str to int
         Official number of photographs by part; another number is a warning, since figures would not be comparable.
+    marks : tuple of str
+        Other folders or files that have to be there, where the folder of the photographs has a name that many sets use.
     targets : tuple of str
         What the set annotates, as masks or points, optional folders included.
     licence : str
@@ -91,6 +93,7 @@ class Dataset(ABC):
     title: ClassVar[str]
     photographs: ClassVar[Mapping[str, tuple[str, ...]]]
     size: ClassVar[Mapping[str, int]]
+    marks: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[tuple[str, ...]] = ()
     licence: ClassVar[str] = "verify"
     disc_diameter: ClassVar[float | None] = None
@@ -138,8 +141,8 @@ class Dataset(ABC):
         return FramedImage(image_id, Status.OK, "", frame=frame, image=frame.warp(pixels), fov=fov)
 
     def is_present(self, files: Finder, part: str) -> bool:
-        """Whether the photographs of a part are there."""
-        return files.has(*self.folder(files, part))
+        """Whether the photographs of a part are there, and what else makes the set known."""
+        return files.has(*self.folder(files, part)) and all(files.exists(mark) for mark in self.marks)
 
     def cases(self, root: str | Path, split: str | None = None) -> list[Case]:
         """List the photographs to evaluate, in natural order.
@@ -169,15 +172,19 @@ class Dataset(ABC):
         return cases
 
     def _files(self, root: Path) -> Finder:
-        """Files of the root, or of the one folder in it that has the official layout: many archives are nested."""
+        """Files of the root, or of the one folder up to two below it that has the official layout.
+
+        Many archives unpack into a folder in a folder.
+        """
         if not root.is_dir():
             raise UserError(f"{self.name}: no folder {root}; give the folder of the data set.")
-        files = Finder(self.name, root)
-        if self._present(files):
-            return files
-        folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."]
-        nested = [inner for path in folders if self._present(inner := Finder(self.name, path))]
-        return nested[0] if len(nested) == 1 else files
+        level = [root]
+        for _ in range(3):
+            fitting = [files for path in level if self._present(files := Finder(self.name, path))]
+            if fitting:
+                return fitting[0] if len(fitting) == 1 else Finder(self.name, root)
+            level = [p for path in level for p in sorted(path.iterdir()) if p.is_dir() and p.name[0] != "."]
+        return Finder(self.name, root)
 
     def _present(self, files: Finder) -> list[str]:
         return [part for part in self.photographs if self.is_present(files, part)]
@@ -189,6 +196,7 @@ class Dataset(ABC):
         present = self._present(files)
         if not present:
             wanted = " or ".join("/".join(folder) for folder in self.photographs.values())
+            wanted = " and ".join((wanted, *self.marks))
             raise UserError(f"{self.name}: no {wanted} in {files.root.name}; give the folder in its official layout.")
         whole = "all" in self.photographs
         if split in (None, "all") or (whole and split == "test"):

@@ -279,16 +279,13 @@ class Gamma(Dataset):
     targets = (*DISC_CUP, "fovea")
     licence = "CC BY-NC (mmsegmentation's page of the set; verify)"
     photographs = MappingProxyType({"train": ("training", "fundus color images")})
+    marks = ("training/Disc_Cup_Mask",)
     size = MappingProxyType({"train": 100})
     truth: ClassVar[tuple[str, ...]] = ("training", "Disc_Cup_Mask")
 
     def folder(self, files: Finder, part: str) -> tuple[str, ...]:
         """Folder of the photographs of task 3, or of task 1."""
         return files.first(self.photographs[part], ("training", "multi-modality_images"))
-
-    def is_present(self, files: Finder, part: str) -> bool:
-        """Whether photographs and masks are there."""
-        return super().is_present(files, part) and files.has(*self.truth)
 
     def read(self, files: Finder, part: str) -> list[Case]:
         """See :class:`Dataset`."""

@@ -32,6 +32,11 @@ class Finder:
         """Whether a folder is there."""
         return self._folder(folder).is_dir()
 
+    def exists(self, name: str) -> bool:
+        """Whether a folder or file is there, by its path from the root."""
+        *folder, last = name.split("/")
+        return self.has(*folder, last) or self.optional_file(folder, last) is not None
+
     def first(self, *folders: tuple[str, ...]) -> tuple[str, ...]:
         """The first of some folders that is there, for releases that name them differently; else the first named."""
         return next((folder for folder in folders if self.has(*folder)), folders[0])

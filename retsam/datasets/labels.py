@@ -20,6 +20,7 @@ class Drimdb(Dataset):
     licence = "research use (verify)"
     title = "DRIMDB, Diabetic Retinopathy Image Database (Sevik et al., J Biomed Opt 2014)"
     photographs = MappingProxyType({"all": ("Good",)})
+    marks = ("Bad",)
     size = MappingProxyType({"all": 216})
 
     def read(self, files: Finder, part: str) -> list[Case]:
@@ -47,12 +48,9 @@ class Odir(Dataset):
     title = "ODIR-5K, Ocular Disease Intelligent Recognition (Peking University challenge, 2019)"
     licence = "challenge data, research use, do not redistribute (verify)"
     photographs = MappingProxyType({"all": ("images",)})
+    marks = ("manifest.csv",)
     size = MappingProxyType({"all": 7000})
     diseases: ClassVar[tuple[str, ...]] = ("dr", "amd", "glaucoma", "myopia")
-
-    def is_present(self, files: Finder, part: str) -> bool:
-        """Whether photographs and a manifest are there; many sets have a folder ``images``."""
-        return super().is_present(files, part) and files.optional_file((), "manifest.csv") is not None
 
     def read(self, files: Finder, part: str) -> list[Case]:
         """See :class:`Dataset`."""

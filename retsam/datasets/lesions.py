@@ -184,12 +184,9 @@ class HeiMed(Dataset):
     targets = ("hard_exudate",)
     licence = "non-commercial research (verify)"
     photographs = MappingProxyType({"all": ("images",)})
+    marks = ("hard_exudate",)
     size = MappingProxyType({"all": 169})
     validation_only = True
-
-    def is_present(self, files: Finder, part: str) -> bool:
-        """Whether photographs and masks are there; many sets have a folder ``images``."""
-        return super().is_present(files, part) and files.has("hard_exudate")
 
     def read(self, files: Finder, part: str) -> list[Case]:
         """See :class:`Dataset`."""

@@ -35,6 +35,10 @@ class Palm(Dataset):
         name = self.photographs[part]
         return files.first((*name, *name), name)
 
+    def is_present(self, files: Finder, part: str) -> bool:
+        """Whether the photographs are there; the test part is often had without masks, and then left out."""
+        return super().is_present(files, part) and (part != "test" or files.has("PALM-Testing400-GT"))
+
     def read(self, files: Finder, part: str) -> list[Case]:
         """See :class:`Dataset`."""
         outer = ("PALM-Training400",)
@@ -73,6 +77,7 @@ class Adam(Dataset):
     title = "ADAM, Automatic Detection challenge on AMD (Fang et al., IEEE TMI 2022)"
     targets = ("drusen", "hard_exudate", "patchy_hemorrhage", "retinal_scar", "optic_disc", "fovea")
     photographs = MappingProxyType({"train": ("Training400",)})
+    marks = ("Training400/Non-AMD",)
     size = MappingProxyType({"train": 400})
     lesions: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
@@ -82,10 +87,6 @@ class Adam(Dataset):
             "retinal_scar": "scar",
         }
     )
-
-    def is_present(self, files: Finder, part: str) -> bool:
-        """Whether the photographs are there; REFUGE has a folder ``Training400`` too."""
-        return files.has("Training400", "Non-AMD")
 
     def read(self, files: Finder, part: str) -> list[Case]:
         """See :class:`Dataset`."""

@@ -52,6 +52,7 @@ class Hrf(Dataset):
     targets = ("vessel", "artery", "vein")
     licence = "CC BY 4.0 (verify)"
     photographs = MappingProxyType({"all": ("images",)})
+    marks = ("manual1",)
     size = MappingProxyType({"all": 45})
 
     def read(self, files: Finder, part: str) -> list[Case]:
@@ -78,15 +79,12 @@ class Stare(Dataset):
     title = "STARE, vessel probing (Hoover et al., IEEE TMI 2000)"
     targets = ("vessel",)
     photographs = MappingProxyType({"all": ("stare-images",)})
+    marks = ("labels-ah",)
     size = MappingProxyType({"all": 20})
 
     def folder(self, files: Finder, part: str) -> tuple[str, ...]:
         """Folder of the photographs; repackaged copies call it ``images``."""
         return files.first(self.photographs[part], ("images",))
-
-    def is_present(self, files: Finder, part: str) -> bool:
-        """Whether photographs and the first observer's labels are there."""
-        return super().is_present(files, part) and files.has("labels-ah")
 
     def read(self, files: Finder, part: str) -> list[Case]:
         """See :class:`Dataset`."""
@@ -154,11 +152,8 @@ class LesAv(Dataset):
     targets = ("vessel", "artery", "vein")
     licence = "scientific use, no commercial use (its README; verify)"
     photographs = MappingProxyType({"all": ("images",)})
+    marks = ("vessel-segmentations",)
     size = MappingProxyType({"all": 22})
-
-    def is_present(self, files: Finder, part: str) -> bool:
-        """Whether photographs and vessels are there; many sets have a folder ``images``."""
-        return super().is_present(files, part) and files.has("vessel-segmentations")
 
     def read(self, files: Finder, part: str) -> list[Case]:
         """See :class:`Dataset`."""
@@ -211,6 +206,7 @@ class Iostar(Dataset):
     title = "IOSTAR (Zhang et al., IEEE TMI 2016)"
     targets = ("vessel", "artery", "vein", "optic_disc")
     photographs = MappingProxyType({"all": ("image",)})
+    marks = ("GT",)
     size = MappingProxyType({"all": 30})
 
     def read(self, files: Finder, part: str) -> list[Case]:

@@ -122,10 +122,15 @@ def test_photographs_in_another_format(name, tmp_path):
 def test_the_folder_around_the_set_serves_too(name, tmp_path):
     adapter = get_dataset(name)
     root = MAKERS[name](tmp_path / "archive")
-    if name in {"ddr", "drishti_gs", "fgadr", "gamma"}:  # the makers nest these themselves
-        assert adapter.cases(root, "all")
-    else:
-        assert len(adapter.cases(tmp_path, "all")) == len(adapter.cases(root, "all"))
+    (tmp_path / "unrelated").mkdir()
+    assert adapter.cases(tmp_path, "all") == adapter.cases(root, "all")
+
+
+def test_two_copies_in_one_folder_are_not_guessed_between(tmp_path):
+    for name in ("one", "two"):
+        make_drive(tmp_path / name)
+    with pytest.raises(UserError, match="give the folder in its official layout"):
+        get_dataset("drive").cases(tmp_path)
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -137,8 +142,14 @@ def test_an_empty_folder_is_refused_in_one_sentence(name, tmp_path):
 def test_sets_with_folders_of_one_name_are_told_apart(tmp_path):
     made = ("adam", "refuge", "origa", "g1020", "les_av", "hei_med", "odir")
     roots = {name: MAKERS[name](tmp_path / name) for name in made}
-    for name, other in (("adam", "refuge"), ("origa", "g1020"), ("g1020", "origa"), ("les_av", "odir")):
-        with pytest.raises(UserError, match="give the folder in its official layout"):
+    for name, other, text in (
+        ("adam", "refuge", "no Training400 and Training400/Non-AMD in refuge"),
+        ("origa", "g1020", "no Images in g1020"),
+        ("g1020", "origa", "no Images in origa"),
+        ("les_av", "odir", "no images and vessel-segmentations in odir"),
+        ("hrf", "hei_med", "no images and manual1 in hei_med"),
+    ):
+        with pytest.raises(UserError, match=f"{text}; give the folder in its official layout"):
             get_dataset(name).cases(roots[other])
     for name in made:
         assert get_dataset(name).cases(roots[name], "all")
@@ -436,6 +447,8 @@ def test_palm_and_adam_labels_and_empty_masks(tmp_path):
         ("V0001", None, False),
     ]
     assert cases[-1].points == {"fovea": FOVEA}
+    save(tmp_path / "palm/PALM-Testing400-Images/T0001.jpg", photograph())  # without masks
+    assert len(palm.cases(tmp_path / "palm")) == 4
     diseased, healthy = adam.cases(make_adam(tmp_path / "adam"))
     assert (diseased.labels["amd"], healthy.labels["amd"]) == (True, False)
     assert (diseased.points, healthy.points) == ({"fovea": FOVEA}, {})
