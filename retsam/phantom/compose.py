@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from retsam.phantom.camera import CAMERAS, GRADABLE_FROM, View, aim, expose
 from retsam.phantom.paint import Look, paint
 from retsam.phantom.pathology import afflict
 from retsam.phantom.raster import Grid, resample, signed_distance
+from retsam.phantom.shapes import Blobs
 from retsam.taxonomy import FOV, TARGETS
 
 Eye = Literal["OD", "OS"]
@@ -79,9 +81,6 @@ class Phantom:
     ----------
     image : (H, W, 3) uint8
         Red, green, blue.
-    masks : dict of str to (H, W) bool
-        ``fov`` and every target of ``taxonomy.TARGETS`` (``fovea`` is a disc of one disc diameter), all inside the
-        field of view; a target that this eye does not have is empty.
     eye : "OD" or "OS"
     disc, fovea : tuple of float
         Centres x, y, pixels.
@@ -99,7 +98,6 @@ class Phantom:
     """
 
     image: NDArray[np.uint8]
-    masks: Masks
     eye: Eye
     disc: tuple[float, float]
     fovea: tuple[float, float]
@@ -109,6 +107,15 @@ class Phantom:
     anatomy: Anatomy
     view: View
     artifacts: tuple[Artifact, ...]
+
+    @cached_property
+    def masks(self) -> Masks:
+        """Masks (H, W) bool on the photograph.
+
+        ``fov`` and every target of ``taxonomy.TARGETS`` (``fovea`` is a disc of one disc diameter), all inside the
+        field of view; a target that this eye does not have is empty.
+        """
+        return draw_masks(self.anatomy, self.view, self.artifacts)
 
     @property
     def gradable(self) -> bool:
@@ -129,8 +136,7 @@ class Phantom:
 
         Structures are drawn anew at the frame's resolution, so that no resampling error enters the truth.
         """
-        view = in_frame(self.view, self.frame(frame_size))
-        return draw_masks(self.anatomy, view, self.artifacts, distances(self.anatomy, view.grid))
+        return draw_masks(self.anatomy, in_frame(self.view, self.frame(frame_size)), self.artifacts)
 
 
 def sit(
@@ -172,9 +178,8 @@ def photograph(sitter: Sitter, diseases: Mapping[str, float] | None = None, find
     picture = paint(Look.draw(streams.look, p), anatomy, p, view.grid, distance)
     artifacts = draw_artifacts(streams.camera, sitter.quality, view.grid.sign)
     image = expose(streams.camera, picture, view, sitter.quality, artifacts)
-    masks = draw_masks(anatomy, view, artifacts, distance)
     disc, fovea = (tuple(view.grid.to_px(place).tolist()) for place in (anatomy.disc.centre, anatomy.fovea))
-    return Phantom(image, masks, sitter.eye, disc, fovea, sitter.camera, sitter.quality, p, anatomy, view, artifacts)
+    return Phantom(image, sitter.eye, disc, fovea, sitter.camera, sitter.quality, p, anatomy, view, artifacts)
 
 
 def render(
@@ -254,20 +259,19 @@ def distances(anatomy: Anatomy, grid: Grid) -> dict[str, NDArray[np.float32]]:
     return {kind: signed_distance(resample(anatomy.tree(kind), grid), shape) for kind in ("artery", "vein")}
 
 
-def draw_masks(
-    anatomy: Anatomy, view: View, artifacts: Sequence[Artifact], distance: Mapping[str, NDArray[np.float32]]
-) -> Masks:
-    """Masks (height, width) bool of all targets on the grid of a view, cut to the field of view."""
+def draw_masks(anatomy: Anatomy, view: View, artifacts: Sequence[Artifact]) -> Masks:
+    """Masks (height, width) bool of all targets on the grid of a view, cut to the field of view; shared where empty."""
     grid, fov = view.grid, view.field.mask
-    u, v = grid.coordinates()
-    masks: Masks = {name: np.zeros(fov.shape, bool) for name in TARGETS}
-    masks["artery"], masks["vein"] = distance["artery"] >= 0, distance["vein"] >= 0
-    masks["vessel"] = masks["artery"] | masks["vein"]
-    masks["optic_disc"] = anatomy.disc.level(u, v) <= 1
-    masks["optic_cup"] = anatomy.cup.level(u, v) <= 1
-    away = np.hypot(u - np.float32(anatomy.fovea[0]), v - np.float32(anatomy.fovea[1]))
-    masks["fovea"] = away <= 0.5 * anatomy.disc_diameter
+    drawn = {name: distance >= 0 for name, distance in distances(anatomy, grid).items()}
+    drawn["vessel"] = drawn["artery"] | drawn["vein"]
+    drawn["optic_disc"] = anatomy.disc.signed_distance(grid) >= 0
+    drawn["optic_cup"] = (anatomy.cup.signed_distance(grid) >= 0) & drawn["optic_disc"]
+    drawn["fovea"] = Blobs.discs([anatomy.fovea], 0.5 * anatomy.disc_diameter).signed_distance(grid) >= 0
     for finding in anatomy.findings:
-        masks[finding.target] |= finding.distance(grid) >= 0
-    masks[ARTIFACT] = artifact_mask(artifacts, view.field, fov.shape)
-    return {FOV: fov, **{name: mask & fov for name, mask in masks.items()}}
+        mask = finding.distance(grid) >= 0
+        drawn[finding.target] = drawn[finding.target] | mask if finding.target in drawn else mask
+    if artifacts:
+        drawn[ARTIFACT] = artifact_mask(artifacts, view.field, fov.shape)
+    nothing = np.zeros(fov.shape, bool)
+    nothing.flags.writeable = False
+    return {FOV: fov, **{name: drawn[name] & fov if name in drawn else nothing for name in TARGETS}}

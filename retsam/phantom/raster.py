@@ -77,16 +77,25 @@ class Grid:
 
 def resample(segments: Sequence[Segment], grid: Grid) -> Strokes:
     """Cut centrelines into straight strokes of at most :data:`STROKE` pixels."""
-    middles, halves, radii = [np.zeros((0, 2))], [np.zeros((0, 2))], [np.zeros(0)]
-    for segment in segments:
-        xy = grid.to_px(segment.points)
-        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
-        wanted = np.linspace(0.0, along[-1], int(along[-1] / STROKE) + 2)
-        ends = np.stack([np.interp(wanted, along, xy[:, 0]), np.interp(wanted, along, xy[:, 1])], axis=1)
-        middles.append((ends[1:] + ends[:-1]) / 2)
-        halves.append((ends[1:] - ends[:-1]) / 2)
-        radii.append(np.interp((wanted[1:] + wanted[:-1]) / 2, along, segment.radius * grid.scale))
-    return Strokes(np.concatenate(middles), np.concatenate(halves), np.concatenate(radii))
+    if not segments:
+        return Strokes(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0))
+    sizes = np.array([len(s.points) for s in segments])
+    xy = grid.to_px(np.concatenate([s.points for s in segments]))
+    radius = np.concatenate([s.radius for s in segments]) * grid.scale
+    steps = np.hypot(*np.diff(xy, axis=0).T)
+    last = np.cumsum(sizes) - 1
+    steps[last[:-1]] = 1.0  # a gap between segments on the one axis that all of them are interpolated along
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    first, lengths = along[last - sizes + 1], along[last] - along[last - sizes + 1]
+    counts = (lengths / STROKE).astype(int) + 1
+    owner = np.repeat(np.arange(len(segments)), counts)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    step = (lengths / counts)[owner]
+    starts = first[owner] + number * step
+    ends = [
+        np.stack([np.interp(at, along, xy[:, 0]), np.interp(at, along, xy[:, 1])], 1) for at in (starts, starts + step)
+    ]
+    return Strokes((ends[1] + ends[0]) / 2, (ends[1] - ends[0]) / 2, np.interp(starts + step / 2, along, radius))
 
 
 def signed_distance(strokes: Strokes, shape: tuple[int, int]) -> NDArray[np.float32]:

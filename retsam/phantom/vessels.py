@@ -18,6 +18,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import cv2
@@ -106,7 +107,7 @@ class Segment:
     radius: NDArray[np.float64]
     parent: int
 
-    @property
+    @cached_property
     def along(self) -> NDArray[np.float64]:
         """Length (n,) along the centreline from its first point, degrees."""
         return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(self.points, axis=0).T))])
