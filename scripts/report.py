@@ -1,19 +1,22 @@
 """The cohort report and its figures, from stored tables and the masks of the photographs shown."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pandas as pd
 
 from retsam import tables
+from retsam.association import associate
 from retsam.biomarkers import REGISTRY
+from retsam.cohort import replace_values
 from retsam.logs import job_log
-from retsam.planning import read_plan
+from retsam.planning import Plan, read_plan
 from retsam.report.figures import write_figures
 from retsam.report.html import build_report
 from retsam.report.inputs import ReportInputs
 from retsam.report.overlays import choose_samples, render_samples
-from retsam.report.truth import read_truth
+from retsam.report.truth import read_true_values, read_truth, terms
 
 
 def samples(images: pd.DataFrame, results: Path) -> list:
@@ -26,6 +29,25 @@ def samples(images: pd.DataFrame, results: Path) -> list:
     masks = tables.read_tables([results / "masks" / name for name in shards])
     manifest = tables.read_tables([results / "manifest" / "shards" / name for name in shards])
     return render_samples(masks, manifest, Path(snakemake.config["photographs"]), chosen)
+
+
+def true_associations(inputs: ReportInputs, plan: Plan, settings: dict) -> dict[str, pd.DataFrame]:
+    """Association tables of the same models and rows, with true values in place of measured ones."""
+    made = {}
+    for outcome in plan.outcomes:
+        names = [name for name in terms(inputs.truth, outcome) if name in inputs.true_values]
+        eyes, participants = replace_values(inputs.eyes, inputs.participants, inputs.true_values, names)
+        made[outcome] = associate(
+            eyes,
+            participants,
+            outcome,
+            biomarkers=names,
+            models=plan.models,
+            unit=settings["unit"],
+            min_events=settings["min_events"],
+            events_per_parameter=settings["events_per_parameter"],
+        )
+    return made
 
 
 with job_log(snakemake.log[0]):
@@ -56,6 +78,10 @@ with job_log(snakemake.log[0]):
         policy=config["quality"]["policy"],
         unit=config["association"]["unit"],
         truth=read_truth(snakemake.input.truth) if snakemake.input.truth else None,
+        true_values=read_true_values(snakemake.input.true_values) if snakemake.input.true_values else None,
     )
+    if inputs.true_values is not None:
+        fitted = true_associations(inputs, plan, config["association"])
+        inputs = dataclasses.replace(inputs, true_associations=fitted)
     write_figures(inputs, snakemake.output.figures)
     tables.write_bytes(build_report(inputs), snakemake.output.html)

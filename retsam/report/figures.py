@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from retsam.report import style
 from retsam.report.inputs import ReportInputs, counted, family_label, model_label
 from retsam.report.tables import count, interval, q_value, ratio, reason_label
-from retsam.report.truth import Pair, models_of, pairs, status_of
+from retsam.report.truth import Estimate, Pair, models_of, pairs, status_of
 from retsam.status import Status
 from retsam.tables import write_bytes
 
@@ -236,19 +236,19 @@ def _draw_estimate(axes: Axes, e: _Estimate, colour: str, limit: float, alpha: f
     _print_numbers(axes, e.y, interval(e.odds, e.low, e.high), q_value(e.q), "bold" if e.q < alpha else "normal")
 
 
-def _draw_interval(axes: Axes, e: _Estimate, colour: str, limit: float, alpha: float) -> None:
+def _draw_interval(axes: Axes, e: _Estimate, colour: str, limit: float, alpha: float, marker: str = "o") -> None:
     low, high = max(_log(e.low, -math.inf), -limit), min(_log(e.high, math.inf), limit)
     if low < high:
         axes.plot([low, high], [e.y, e.y], color=colour, lw=1.1, solid_capstyle="butt", zorder=2)
-    for marker, end, cut in (
+    for arrow, end, cut in (
         ("<", -limit, _log(e.low, -math.inf) < -limit),
         (">", limit, _log(e.high, math.inf) > limit),
     ):
         if cut:
-            axes.plot([end], [e.y], marker, color=colour, ms=3.6, clip_on=False, zorder=3)
+            axes.plot([end], [e.y], arrow, color=colour, ms=3.6, clip_on=False, zorder=3)
     if abs(math.log(e.odds)) <= limit:
         axes.plot(
-            [math.log(e.odds)], [e.y], "D" if e.definitional else "o", ms=4.0 if e.definitional else 4.6, mew=0.9,
+            [math.log(e.odds)], [e.y], "D" if e.definitional else marker, ms=4.0 if e.definitional else 4.6, mew=0.9,
             mec=colour, mfc=colour if e.q < alpha else "white", zorder=4,
         )  # fmt: skip
 
@@ -503,7 +503,9 @@ def forest_of(inputs: ReportInputs, outcome: str) -> Figure:
 def truth_forest(inputs: ReportInputs, found: Sequence[Pair], title: str = "") -> Figure:
     """Forest plot of a simulated cohort: the true odds ratio of each pair as a diamond, below it the estimates.
 
-    A dotted line goes from the diamond through the estimates of its pair: an interval that it crosses covers the truth.
+    Where true values are known, the first line is the estimate from them by the most adjusted model that has one, a
+    square; circles are estimates from photographs. A dotted line goes from the diamond through the estimates of its
+    pair: an interval that it crosses covers the truth.
 
     Parameters
     ----------
@@ -532,8 +534,11 @@ def truth_forest(inputs: ReportInputs, found: Sequence[Pair], title: str = "") -
         for pair, y in zip(found, tops, strict=True):
             _draw_pair(axes, pair, y, colours, limit, inputs.alpha)
         _draw_axis(axes, limit, layout.height)
-        diamond = Line2D([], [], color=style.INK, marker="D", ms=5.0, lw=1.0, ls=DOTTED, label="Truth")
-        _draw_heads(figure, [diamond, *_handles(models, colours, inputs.alpha)], title, "", "covers")
+        handles = [Line2D([], [], color=style.INK, marker="D", ms=5.0, lw=1.0, ls=DOTTED, label="Truth")]
+        if inputs.true_values is not None:
+            square = Line2D([], [], color=style.MUTED, marker="s", ms=4.2, lw=1.1, label="From true values")
+            handles.append(square)
+        _draw_heads(figure, [*handles, *_handles(models, colours, inputs.alpha)], title, "", "covers")
     return figure
 
 
@@ -551,16 +556,21 @@ def _truth_layout(inputs: ReportInputs, found: Sequence[Pair]) -> tuple[_Layout,
             y += 0.06 * bool(names)
             families.append((y + 0.14, inputs.outcome_label(pair.outcome)))
             y, previous = y + 0.26, pair.outcome
-        bottom = y + GAP + LINE * (1 + max(len(pair.found), 1))
+        bottom = y + GAP + LINE * (1 + len(_from_true(pair)) + max(len(pair.found), 1))
         names.append((y, bottom, inputs.biomarker_label(pair.biomarker), False))
         tops.append(y + GAP / 2)
         y = bottom
     return _Layout([], families, names, y + 0.06), tops
 
 
+def _from_true(pair: Pair) -> list[tuple[str, Estimate]]:
+    """The most adjusted model with an estimate from true values, and that estimate; empty where none has one."""
+    return list(pair.true_found.items())[-1:]
+
+
 def _truth_limit(found: Sequence[Pair]) -> float:
     """Half width of the axis: as for any forest, but every true odds ratio fits."""
-    lines = [(e.odds, e.low, e.high) for pair in found for e in pair.found.values()]
+    lines = [(e.odds, e.low, e.high) for pair in found for _, e in [*_from_true(pair), *pair.found.items()]]
     lines += [(pair.truth,) * 3 for pair in found]
     table = pd.DataFrame(lines, columns=["or", "ci_low", "ci_high"]).assign(status=Status.OK, evidence="")
     return max(axis_limit(table), *(1.08 * abs(math.log(pair.truth)) for pair in found))
@@ -568,19 +578,20 @@ def _truth_limit(found: Sequence[Pair]) -> float:
 
 def _draw_pair(axes: Axes, pair: Pair, y: float, colours: Mapping[str, str], limit: float, alpha: float) -> None:
     truth, y = math.log(pair.truth), y + LINE / 2
-    bottom = y + LINE * (len(pair.found) + 0.4)
-    if pair.found:
-        axes.plot([truth] * 2, [y, bottom], color=style.INK, lw=1.0, ls=DOTTED, zorder=1.5)
+    known = _from_true(pair)
+    lines = [*((m, e, "s", 0.0) for m, e in known), *((m, e, "o", e.q) for m, e in pair.found.items())]
+    if lines:
+        axes.plot([truth] * 2, [y, y + LINE * (len(lines) + 0.4)], color=style.INK, lw=1.0, ls=DOTTED, zorder=1.5)
     axes.plot([truth], [y], "D", color=style.INK, ms=5.0, zorder=5)
     _print_numbers(axes, y, ratio(pair.truth), "truth")
-    for i, (model, e) in enumerate(pair.found.items(), start=1):
-        line = _Estimate(y + i * LINE, model, e.odds, e.low, e.high, e.q, False)
-        _draw_interval(axes, line, colours[model], limit, alpha)
+    for i, (model, e, marker, q) in enumerate(lines, start=1):
+        line = _Estimate(y + i * LINE, model, e.odds, e.low, e.high, q, False)
+        _draw_interval(axes, line, colours[model], limit, alpha, marker)
         _print_numbers(axes, line.y, interval(e.odds, e.low, e.high), "yes" if e.covers(pair.truth) else "no")
     if not pair.found:
         axes.text(
-            _x(Q_COLUMN), y + LINE, status_of(pair), transform=axes.get_yaxis_transform(), va="center", ha="right",
-            size=7.0, color=style.MUTED,
+            _x(Q_COLUMN), y + (1 + len(known)) * LINE, status_of(pair), transform=axes.get_yaxis_transform(),
+            va="center", ha="right", size=7.0, color=style.MUTED,
         )  # fmt: skip
 
 

@@ -139,7 +139,8 @@ def _truth(inputs: ReportInputs) -> dict[str, Any]:
     found = truth.pairs(inputs)
     label = "True odds ratios beside the estimates of each model; every number is in the table."
     return {
-        "explanation": truth.explanation(),
+        "split": inputs.true_values is not None,
+        "explanation": truth.explanation(inputs),
         "result": truth.result(inputs, found),
         "forest": _svg(figures.truth_forest(inputs, found), "truth", label) if found else None,
         "remarks": [] if found else list(truth.remarks(inputs)),  # else they are notes of the first table

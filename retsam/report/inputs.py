@@ -126,6 +126,11 @@ class ReportInputs:
     truth : DataFrame, optional
         True coefficients of a simulated cohort, see :func:`retsam.report.truth.read_truth`; with them the report has
         a section that holds the estimates against them.
+    true_values : DataFrame, optional
+        Image_id and true values of biomarkers, see :func:`retsam.report.truth.read_true_values`.
+    true_associations : mapping
+        Outcome -> association table of the same models, fitted to those true values in place of the measured ones;
+        that section then shows them between truth and estimate.
     """
 
     cohort: str
@@ -148,6 +153,8 @@ class ReportInputs:
     alpha: float = 0.05
     title: str | None = None
     truth: pd.DataFrame | None = None
+    true_values: pd.DataFrame | None = None
+    true_associations: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def stages(self) -> Sequence[Mapping[str, Any]]:

@@ -31,6 +31,8 @@ def browser() -> Iterator[Any]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = report_inputs(200, ("dr", SCRIPT, "glaucoma", "myopia"), cohort=SCRIPT)
     inputs = dataclasses.replace(inputs, flow={**inputs.flow, "notes": [SCRIPT]}, truth=truth_table())
+    values = inputs.images[["image_id"]].assign(vessel_density=0.1)
+    inputs = dataclasses.replace(inputs, true_values=values, true_associations=inputs.associations)
     path = tmp_path_factory.mktemp("a folder with spaces") / "index.html"
     path.write_text(build_report(inputs), encoding="utf-8")
     return path

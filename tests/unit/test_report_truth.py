@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retsam.association import associate
+from retsam.cohort import replace_values
 from retsam.errors import UserError
 from retsam.report import figures, style, truth
 from retsam.report.html import build_report
@@ -180,6 +182,200 @@ def test_associations_without_a_true_effect_are_counted(inputs: ReportInputs) ->
             of_model = left[left["model"] == model]
             assert cell == f"{(of_model['q'] < 0.05).sum()} of {len(of_model)}"
     assert "not null" in made.notes[0]
+
+
+# True values
+
+
+def cohort(people: int, seed: int = 0, effect: float = 0.8) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Eyes measured as noise, their participants, and true values that the outcome dr depends on."""
+    rng = np.random.default_rng(seed)
+    n = 2 * people
+    ids = np.array([f"img_{i:04d}" for i in range(n)])
+    values = pd.DataFrame(
+        {"image_id": ids, "vessel_density": rng.normal(0.12, 0.02, n), "cup_size": rng.normal(size=n)}
+    )
+    score = (values["vessel_density"] - 0.12) / 0.02
+    eyes = pd.DataFrame(
+        {
+            "participant_id": np.repeat([f"P{i:04d}" for i in range(people)], 2), "visit": None, "image_id": ids,
+            "gradability": rng.uniform(0.5, 1, n), "age": np.repeat(rng.normal(60, 9, people), 2),
+            "dr": (rng.random(n) < 1 / (1 + np.exp(-effect * score))).astype(float),
+            "vessel_density": rng.normal(0.2, 0.05, n), "vessel_density__status": "ok",
+            "cup_size": np.nan, "cup_size__status": "not_segmented",
+        }
+    )  # fmt: skip
+    groups = eyes.groupby("participant_id", as_index=False)
+    participants = groups.agg({"visit": "first", "age": "first", "dr": "max", "gradability": "mean"})
+    participants["vessel_density"] = groups["vessel_density"].mean()["vessel_density"]
+    return eyes, participants, values.sample(frac=1, random_state=1).reset_index(drop=True)
+
+
+MODELS = {"crude": [], "age": ["age"]}
+
+
+def fits(tables: tuple[pd.DataFrame, pd.DataFrame], unit: str = "eye") -> pd.DataFrame:
+    names = ["vessel_density", "cup_size"]
+    return associate(*tables, "dr", biomarkers=names, models=MODELS, unit=unit)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def known() -> ReportInputs:
+    """A report on 400 eyes whose measurement of vessel density is noise and that have no cup."""
+    eyes, participants, values = cohort(200, seed=2)
+    rows = [("dr", "vessel_density", "biomarker", "1 SD", 0.8, 0.0, 0.12, 0.02),
+            ("dr", "cup_size", "biomarker", "1 SD", 0.1, 0.0, 0.0, 1.0)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=[*truth.WORDS, *truth.NUMBERS])
+    return dataclasses.replace(
+        report_inputs(6, ("dr",), pictures=0), eyes=eyes, participants=participants, images=eyes, models=MODELS,
+        quality=report_inputs(6, (), pictures=0).gradings, truth=table, true_values=values,
+        associations={"dr": fits((eyes, participants))},
+        true_associations={"dr": fits(replace_values(eyes, participants, values, ["vessel_density", "cup_size"]))},
+    )  # fmt: skip
+
+
+def test_values_are_replaced_by_image_and_averaged_by_visit() -> None:
+    eyes = pd.DataFrame(
+        {
+            "participant_id": ["b", "b", "a", "a", "c"], "visit": [None, None, 1, 2, None],
+            "image_id": ["5", "4", "3", "2", "1"], "x": 9.0, "x__status": "ok", "y": 7.0,
+        }
+    )  # fmt: skip
+    participants = pd.DataFrame(
+        {"participant_id": ["c", "a", "b", "a", "d"], "visit": [np.nan, 2.0, np.nan, 1.0, np.nan], "x": 8.0}
+    )
+    values = pd.DataFrame({"image_id": ["1", "2", "3", "4", "6"], "x": [np.nan, 2.0, 3.0, 4.0, 6.0], "z": 1.0})
+    of_eye, of_participant = replace_values(eyes, participants, values, ["x", "z"])
+    assert of_eye["x"].tolist() == pytest.approx([np.nan, 4.0, 3.0, 2.0, np.nan], nan_ok=True)
+    assert of_participant["x"].tolist() == pytest.approx([np.nan, 2.0, 4.0, 3.0, np.nan], nan_ok=True)
+    assert of_eye["z"].isna().sum() == 1 and "x__status" not in of_eye and (of_eye["y"] == 7.0).all()
+    assert (eyes["x"] == 9.0).all() and of_eye.index.equals(eyes.index)
+
+
+def test_the_average_is_the_one_of_the_cohort() -> None:
+    eyes, participants, _ = cohort(30)
+    values = eyes[["image_id", "vessel_density"]]
+    _, again = replace_values(eyes, participants, values, ["vessel_density"])
+    pd.testing.assert_series_equal(again["vessel_density"], participants["vessel_density"])
+
+
+def test_estimates_from_true_values_find_what_noise_does_not(known: ReportInputs) -> None:
+    density, cup = truth.pairs(known)
+    assert density.biomarker == "vessel_density" and list(density.of_true) == list(density.estimates) == [
+        "crude",
+        "age",
+    ]
+    for model in MODELS:
+        assert density.of_true[model].covers(density.truth) and not density.estimates[model].covers(density.truth)
+        assert abs(np.log(density.of_true[model].odds / density.truth)) < 0.25
+        assert abs(np.log(density.estimates[model].odds)) < 0.25
+    merged = known.eyes.merge(known.true_values, on="image_id")  # type: ignore[arg-type]
+    rho = merged["vessel_density_x"].corr(merged["vessel_density_y"], method="spearman")
+    assert (density.agreement, density.agreement_n) == (pytest.approx(rho), 400)
+    assert list(cup.true_found) == ["crude", "age"] and cup.estimates == {} and cup.agreement_n == 0
+
+
+def test_the_table_has_true_values_between_truth_and_photographs(known: ReportInputs) -> None:
+    made = truth.comparison(known, truth.pairs(known))
+    assert made is not None
+    widths = [sum(h.columns for h in row) for row in made.header]
+    assert widths == [len(made.align), 12, 12] and len(made.align) == 18
+    texts = [h.text for h in made.header[0]]
+    assert texts[4:] == [
+        "From the true values", "Rank correlation of true and measured (eyes)", "From the photographs", "Status",
+    ]  # fmt: skip
+    cells, events = cells_of(known, "vessel_density"), int(known.eyes["dr"].sum())
+    assert (cells[5], cells[12], cells[6], cells[-1]) == ("yes", "no", f"400 ({events})", "ok")
+    assert cells[10].endswith(" (400)")
+    cup = cells_of(known, "cup_size")
+    assert "–" not in cup[4:10] and cup[10:] == (*["–"] * 7, "not measured: not segmented")
+    assert sum("Rank correlation: Spearman's" in note for note in made.notes) == 1
+
+
+def test_what_covers_is_counted_by_source(known: ReportInputs) -> None:
+    assert truth.result(known, truth.pairs(known)) == (
+        "Of 2 pairs of a biomarker and an outcome with a true effect, 2 could be estimated from the true values; the "
+        "95% interval covers the truth for 2 of 2 in the model “Crude”, 2 of 2 in the model “age”. From the "
+        "photographs 1 could be estimated; the 95% interval covers the truth for 0 of 1 in the model “Crude”, 0 of 1 "
+        "in the model “age”."
+    )
+
+
+def test_the_figure_has_squares_for_true_values(known: ReportInputs) -> None:
+    found = truth.pairs(known)
+    axes = figures.truth_forest(known, found).axes[0]
+    squares = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "s"]  # type: ignore[index]
+    assert squares == pytest.approx([np.log(p.of_true["age"].odds) for p in found])
+    assert len([line for line in axes.lines if line.get_marker() == "o"]) == 2
+    words = [t.get_text() for t in axes.texts]
+    assert "not measured: not segmented" in words and words.count("yes") + words.count("no") == 4
+
+
+def test_the_section_explains_two_steps_only_with_true_values(known: ReportInputs) -> None:
+    text = section(known)
+    assert "in two steps" in text and "From true values" not in text and "a square for the estimate" in text
+    plain = dataclasses.replace(known, true_values=None, true_associations={})
+    before = section(plain)
+    assert "in two steps" not in before and "a square" not in before and "From the true values" not in before
+    assert len(cells_of(plain, "vessel_density")) == 11
+    assert not any(line.get_marker() == "s" for line in figures.truth_forest(plain, truth.pairs(plain)).axes[0].lines)
+
+
+def test_participants_get_the_mean_of_their_eyes(known: ReportInputs) -> None:
+    eyes, participants, values = cohort(400, seed=3)
+    replaced = replace_values(eyes, participants, values, ["vessel_density", "cup_size"])
+    table = fits(replaced, "participant")
+    assert set(table["n"]) == {400} and set(table["unit"]) == {"participant"}
+    found = table[(table["biomarker"] == "vessel_density") & (table["model"] == "crude")].iloc[0]
+    assert found["ci_low"] > 1 and found["sd"] == pytest.approx(0.02 / np.sqrt(2), rel=0.1)
+    made = dataclasses.replace(
+        known, eyes=eyes, participants=participants, true_values=values, true_associations={"dr": table},
+        associations={"dr": fits((eyes, participants), "participant")}, unit="participant",
+    )  # fmt: skip
+    comparison = truth.comparison(made, truth.pairs(made))
+    assert comparison is not None and any("mean of the eyes" in note for note in comparison.notes)
+    assert (
+        cells_of(made, "vessel_density")[6].startswith("400 (")
+        and cells_of(made, "vessel_density")[10][-6:] == " (800)"
+    )
+
+
+def test_a_term_without_true_values_says_so(known: ReportInputs) -> None:
+    values = known.true_values.drop(columns="cup_size")  # type: ignore[union-attr]
+    table = known.true_associations["dr"]
+    fewer = {"dr": table[table["biomarker"] != "cup_size"]}
+    made = dataclasses.replace(known, true_values=values, true_associations=fewer)
+    assert cells_of(made, "cup_size")[-1] == "not measured: not segmented; true values: no estimate: no true values"
+
+
+def test_terms_are_the_biomarkers_with_an_effect() -> None:
+    assert truth.terms(truth_table(), "dr") == ["tortuosity_distance", "vessel_density", "disc_axis_ratio"]
+    assert truth.terms(truth_table(), "amd") == []
+
+
+def test_true_values_are_read_again(tmp_path: Path) -> None:
+    values = cohort(3)[2]
+    values.to_parquet(tmp_path / "b.parquet")
+    pd.testing.assert_frame_equal(truth.read_true_values(tmp_path / "b.parquet")[list(values)], values)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda t: t.drop(columns="image_id"), r"^b\.parquet: no column 'image_id'; put the truth/biomarkers\.parquet"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), r"^b\.parquet: image_id 'img_\d{4}' comes twice"),
+    ],
+)
+def test_true_values_that_cannot_be_joined_are_refused(tmp_path: Path, change, said: str) -> None:
+    change(cohort(3)[2]).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(UserError, match=said):
+        truth.read_true_values(tmp_path / "b.parquet")
+
+
+def test_true_values_that_are_no_table_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "b.parquet").write_bytes(b"PAR?")
+    with pytest.raises(UserError, match=r"^b\.parquet: not a Parquet table"):
+        truth.read_true_values(tmp_path / "b.parquet")
 
 
 # The report

@@ -141,9 +141,14 @@ def test_true_coefficients_change_the_report_alone(finished, tmp_path):
     done = study.snakemake()
     ran = set(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", done.stderr, flags=re.MULTILINE))
     assert ran - {"all", "plan"} == {"provenance", "report"}  # plan: the copy has its manifest elsewhere
-    assert 'id="truth"' in (study.results / "report" / "index.html").read_text(encoding="utf-8")
+    report = study.results / "report" / "index.html"
+    assert "From the true values" in report.read_text(encoding="utf-8")
     assert 'id="truth"' not in (finished.results / "report" / "index.html").read_text(encoding="utf-8")
     assert (study.results / "figures" / "truth.svg").is_file()
+    (study.folder / "cohort" / "truth" / "biomarkers.parquet").unlink()
+    study.snakemake()
+    assert 'id="truth"' in report.read_text(encoding="utf-8")
+    assert "From the true values" not in report.read_text(encoding="utf-8")
 
 
 def test_shard_size_and_cores_do_not_change_the_results(finished, tmp_path):

@@ -59,6 +59,9 @@ TRUTH = CONFIG.report.truth and study_file(
     CONFIG.report.truth,
     "set 'report: {truth: ...}' to the truth/coefficients.csv that 'retsam simulate' wrote, or leave it out",
 )
+# 'retsam simulate' writes the true values beside the coefficients; a table of coefficients alone will do.
+TRUE_VALUES = TRUTH and Path(TRUTH).with_name("biomarkers.parquet")
+TRUE_VALUES = str(TRUE_VALUES) if TRUE_VALUES and TRUE_VALUES.is_file() else None
 GIVEN_MASKS = CONFIG.segmentation.masks and study_file(
     CONFIG.segmentation.masks,
     "set 'segmentation: {masks: ...}' to a Parquet table as 'retsam segment' makes it, or leave it out",

@@ -1,6 +1,7 @@
 """Provenance, figures and the report.
 
-In:  cohort and association tables, masks of the photographs shown; for a simulated cohort its true coefficients.
+In:  cohort and association tables, masks of the photographs shown; for a simulated cohort its true coefficients
+     and, where they are beside them, its true values.
 Out: provenance.json, report/index.html (one file, no network), figures/*.svg and *.png.
 """
 
@@ -42,6 +43,7 @@ rule report:
         association=association_tables,
         masks=shards_of("masks"),
         truth=TRUTH or [],
+        true_values=TRUE_VALUES or [],
     output:
         html=report(
             f"{RESULTS}/report/index.html",
