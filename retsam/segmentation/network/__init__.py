@@ -1,0 +1,10 @@
+"""The RetSAM network: one model for every target.
+
+- ``config``     presets and which head predicts which target; needs no torch
+- ``encoder``    SAM's image encoder, with optional adapters
+- ``detail``     convolutional branch for thin things, and the blocks it is made of
+- ``fusion``     how the two are joined
+- ``normalise``  photographs to tensors
+- ``model``      the whole
+- ``fast``       the whole made ready for prediction
+"""
