@@ -5,7 +5,8 @@ The rooms of the package, from the ground up (a room imports only from floors be
 0. ``status``, ``errors``, ``taxonomy``, ``geometry``, ``field``, ``tables``, ``config``, ``planning``,
    ``provenance``, ``logs``, ``io``
 1. ``phantom``       synthetic photographs and cohorts with truth
-2. ``quality``, ``segmentation``, ``datasets`` (public annotated sets, for training and benchmarks)
+2. ``quality``, ``segmentation``, ``datasets`` (public annotated sets, for training and benchmarks), and on top of
+   them ``training``
 3. ``biomarkers``, ``evaluation``
 4. ``cohort``
 5. ``association``, ``report``

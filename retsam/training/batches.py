@@ -1,0 +1,270 @@
+"""Batches of random views of labelled frames, the same for the same seed and step."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from retsam.segmentation.network.config import FINE, WIDE, WIDE_STRIDE, NetworkConfig
+from retsam.segmentation.network.model import whole_frame_box
+from retsam.segmentation.network.normalise import sample_box, statistics
+from retsam.training.augment import Augmentation, Light, draw_affine, round_field, sample, soften
+from retsam.training.frames import POINTS, UNCERTAIN, LabelledFrame
+
+FOVEA_SIGMA = 0.012
+"""Standard deviation of the fovea's heat map, in frame sides (about a twelfth of a disc diameter)."""
+
+UNSURE = ("artery", "vein")
+"""Targets that pixels left open by the annotators do not count for."""
+
+ROUND = (1.15, 0.7)
+"""A view magnified by at least the first has, with the second as probability, a round field of its own."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Labels of one resolution, of those targets only that some frame of the batch annotates.
+
+    Attributes
+    ----------
+    targets : tuple of str
+    labels : (B, len(targets), h, w) float tensor
+        0-1.
+    known : (B, len(targets)) float tensor
+        1 where the frame annotates the target.
+    valid : (B, 1 or len(targets), h, w) float tensor
+        1 where a pixel counts.
+    """
+
+    targets: tuple[str, ...]
+    labels: torch.Tensor
+    known: torch.Tensor
+    valid: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the network takes, as in ``RetSAM.forward``, and the labels of both its resolutions."""
+
+    picture: torch.Tensor
+    fov: torch.Tensor
+    context: torch.Tensor
+    context_fov: torch.Tensor
+    box: torch.Tensor
+    fine: Plane
+    wide: Plane
+
+    @property
+    def inputs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Arguments of ``RetSAM.forward``."""
+        return self.picture, self.fov, self.context, self.context_fov, self.box
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws batches.
+
+    Attributes
+    ----------
+    frames : sequence of LabelledFrame
+        All of one size.
+    share : mapping of str to float
+        Weight of each source, a source that is not named has none; within a source every frame is as likely.
+    config : NetworkConfig
+    batch : int
+    crop : int
+        Side of the detail crops, pixels, a multiple of 16.
+    augmentation : Augmentation
+    seed : int
+    """
+
+    frames: Sequence[LabelledFrame]
+    share: Mapping[str, float]
+    config: NetworkConfig
+    batch: int
+    crop: int
+    augmentation: Augmentation
+    seed: int
+
+    def __post_init__(self) -> None:
+        sizes = {frame.size for frame in self.frames}
+        if len(sizes) != 1:
+            raise ValueError(f"frames of one size are needed, these have {sorted(sizes)}")
+        if empty := [frame.name for frame in self.frames if not frame.known]:
+            raise ValueError(f"{empty[0]}: nothing is known of this frame")
+        if absent := sorted(set(self.share) - {frame.source for frame in self.frames}):
+            raise ValueError(f"no frame is from {absent[0]!r}")
+        if self.crop % 16 or not 0 < self.crop <= self.config.detail_size:
+            raise ValueError(f"crop is {self.crop}: no multiple of 16 up to {self.config.detail_size}")
+        if min(self.share.values(), default=0.0) < 0 or sum(self.share.values()) <= 0:
+            raise ValueError("no source has a share above 0, or one is negative")
+
+    @cached_property
+    def _members(self) -> list[list[int]]:
+        """Numbers of the frames of each source, in the order of ``share``."""
+        return [[i for i, frame in enumerate(self.frames) if frame.source == name] for name in self.share]
+
+    def indices(self, step: int) -> list[int]:
+        """Frames of a step; depends on seed and step alone, so that a resumed run goes on as it would have."""
+        rng = np.random.default_rng([self.seed, step])
+        weight = np.array(list(self.share.values()), float)
+        chosen = rng.choice(len(weight), size=self.batch, p=weight / weight.sum())
+        return [int(rng.choice(self._members[source])) for source in chosen]
+
+    def at(self, step: int, device: torch.device | str = "cpu") -> Batch:
+        """Batch of a step."""
+        frames = [self.frames[i] for i in self.indices(step)]
+        seed = int(np.random.SeedSequence([self.seed, step, 1]).generate_state(1, np.uint64)[0] >> 1)
+        return make_batch(
+            frames, torch.Generator().manual_seed(seed), self.config, self.crop, self.augmentation, device
+        )
+
+
+@dataclass(frozen=True)
+class View:
+    """How one batch looks at its frames: affine maps, parts of the views, and which views get a round field."""
+
+    affine: torch.Tensor
+    box: torch.Tensor
+    round: torch.Tensor
+
+    @classmethod
+    def draw(cls, generator: torch.Generator, count: int, augmentation: Augmentation, share: float) -> "View":
+        """Draw views of ``count`` frames whose crops are ``share`` of them wide."""
+        affine = draw_affine(generator, count, augmentation)
+        zoom = affine[:, :, :2].det().abs().rsqrt()
+        circle = (zoom > ROUND[0]) & (torch.rand(count, generator=generator) < ROUND[1])
+        return cls(affine, _crop_box(generator, count, share), circle)
+
+    def to(self, device: torch.device) -> "View":
+        """Return the same on another device."""
+        return View(self.affine.to(device), self.box.to(device), self.round.to(device))
+
+
+def make_batch(
+    frames: Sequence[LabelledFrame],
+    generator: torch.Generator,
+    config: NetworkConfig,
+    crop: int,
+    augmentation: Augmentation,
+    device: torch.device | str = "cpu",
+) -> Batch:
+    """Look at frames through random views; what is seen and what is true move together.
+
+    Parameters
+    ----------
+    frames : sequence of LabelledFrame
+        All of one size.
+    generator : torch.Generator
+        On the CPU, so that every device sees the same views.
+    config : NetworkConfig
+    crop : int
+        Side of the detail crops, pixels.
+    augmentation : Augmentation
+    device : torch.device or str
+
+    Returns
+    -------
+    Batch
+    """
+    count, device = len(frames), torch.device(device)
+    share = crop / config.detail_size
+    view = View.draw(generator, count, augmentation, share).to(device)
+    light = Light.draw(generator, count, augmentation).to(device)
+    whole = whole_frame_box(count, device)
+    stack = torch.from_numpy(np.stack([_picture(f) for f in frames])).to(device).float()
+    context, context_fov = _seen(stack, view, whole, 1.0, config.context_size)
+    picture, fov = _seen(stack, view, view.box, share, crop)
+    mean = statistics(context, context_fov).mean
+    context = light.apply(context, sample_box(mean, whole, context.shape[2:]), whole) * context_fov
+    picture = light.apply(picture, sample_box(mean, view.box, picture.shape[2:]), view.box)
+    picture = _through_lens(picture, generator, augmentation) * fov
+    fine = _plane(frames, FINE, view, fov)
+    wide = _plane(frames, WIDE, view, F.avg_pool2d(fov, WIDE_STRIDE).round())
+    return Batch(picture, fov, context, context_fov, view.box, fine, wide)
+
+
+def _picture(frame: LabelledFrame) -> np.ndarray:
+    """Red, green, blue and the field of view, 0-255: (4, S, S) uint8."""
+    return np.concatenate([frame.image.transpose(2, 0, 1), np.uint8(255) * frame.fov[None]])
+
+
+def _seen(
+    stack: torch.Tensor, view: View, box: torch.Tensor, share: float, side: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures, 0-1, and fields of view of the part ``box``, ``share`` of it wide, of each view."""
+    step = int(stack.shape[2] * share / side)
+    if step >= 2:  # bilinear sampling alone would alias
+        stack = F.avg_pool2d(stack, step)
+    out = sample(stack, view.affine, box, side) / 255.0
+    fov = (out[:, 3:] > 0.5).float()
+    fov = torch.where(view.round[:, None, None, None], fov * round_field(box, side), fov)
+    return out[:, :3] * fov, fov
+
+
+def _through_lens(picture: torch.Tensor, generator: torch.Generator, augmentation: Augmentation) -> torch.Tensor:
+    """Blur and noise; both are small more often than large."""
+    count, device = len(picture), picture.device
+    sigma = augmentation.blur * torch.rand(count, generator=generator) ** 2
+    grain = augmentation.noise * torch.rand(count, 1, 1, 1, generator=generator) ** 2
+    if augmentation.blur > 0.0:
+        picture = soften(picture, sigma.to(device))
+    if augmentation.noise > 0.0:
+        noise = torch.randn(picture.shape, generator=generator)
+        picture = picture + (grain * noise).to(device)
+    return picture.clamp(0.0, 1.0)
+
+
+def _crop_box(generator: torch.Generator, count: int, share: float) -> torch.Tensor:
+    """Random squares inside the view, whose side is a fraction of it; a little more often in the middle."""
+    place = 0.5 * (torch.rand(count, 2, generator=generator) + torch.rand(count, 2, generator=generator))
+    corner = place * (1.0 - share)
+    return torch.cat([corner, corner + share], dim=1)
+
+
+def _plane(frames: Sequence[LabelledFrame], order: Sequence[str], view: View, fov: torch.Tensor) -> Plane:
+    """Labels of those targets of ``order`` that some frame annotates, where ``fov`` (B, 1, h, h) is the field."""
+    targets = tuple(t for t in order if any(t in frame.known for frame in frames))
+    labels = fov.new_zeros(len(frames), len(targets), *fov.shape[2:])
+    known = torch.tensor([[float(t in frame.known) for t in targets] for frame in frames], device=fov.device)
+    open_to_doubt = any(UNCERTAIN in frame.packed for frame in frames) and set(targets) & set(UNSURE)
+    valid = fov.repeat(1, len(targets), 1, 1) if open_to_doubt else fov
+    for row, frame in enumerate(frames):
+        names = [t for t in (*targets, *((UNCERTAIN,) if open_to_doubt else ())) if t in frame.packed]
+        for name, mask in zip(names, _masks(frame, names, view, row, fov), strict=True):
+            if name == UNCERTAIN:
+                valid[row, [i for i, t in enumerate(targets) if t in UNSURE]] *= (mask < 0.5).float()
+            else:
+                labels[row, targets.index(name)] = mask
+        for name in POINTS:
+            if name in targets and name in frame.points:
+                labels[row, targets.index(name)] = _heat(frame, name, view, row, fov.shape[2])
+    return Plane(targets, labels, known.reshape(len(frames), len(targets)), valid)
+
+
+def _masks(frame: LabelledFrame, names: Sequence[str], view: View, row: int, fov: torch.Tensor) -> torch.Tensor:
+    """Masks (len(names), h, h) of one frame as its view shows them, averaged where the view is coarser."""
+    side = fov.shape[2]
+    if not names:
+        return fov.new_zeros(0, side, side)
+    masks = torch.from_numpy(np.stack([frame.mask(name).view(np.uint8) for name in names])).to(fov.device).float()
+    step = int(frame.size * float(view.box[row, 2] - view.box[row, 0]) / side + 1e-3)
+    if step >= 2:
+        masks = F.avg_pool2d(masks, step)
+    return sample(masks[None], view.affine[row, None], view.box[row, None], side)[0]
+
+
+def _heat(frame: LabelledFrame, name: str, view: View, row: int, side: int) -> torch.Tensor:
+    """Heat map (side, side) of a point in a view, 1 at its place."""
+    affine, box = view.affine[row].cpu(), view.box[row].cpu()
+    at = 2.0 * (torch.tensor(frame.points[name]) + 0.5) / frame.size - 1.0
+    x, y = (torch.linalg.solve(affine[:, :2], at - affine[:, 2]) / 2.0 + 0.5).tolist()
+    spread = FOVEA_SIGMA / math.sqrt(abs(float(affine[:, :2].det())))
+    step = (torch.arange(side) + 0.5) / side
+    across, down = (box[i] + (box[i + 2] - box[i]) * step for i in (0, 1))
+    heat = torch.exp(-0.5 * ((across[None, :] - x) ** 2 + (down[:, None] - y) ** 2) / spread**2)
+    return heat.to(view.affine.device)

@@ -1,0 +1,198 @@
+"""Losses for partial labels: what a data set does not annotate never counts, neither as foreground nor as background.
+
+Shapes throughout: logits and labels (B, T, H, W), labels 0-1; ``known`` (B, T), 1 where a sample annotates a target;
+``valid`` (B, 1 or T, H, W), 1 where a pixel counts. All losses are at least 0.
+
+References
+----------
+Wei 2024, doi 10.18280/mmep.111024 (batch-size dynamic Dice: which labels enter is decided per batch).
+Lin 2017, Focal loss, arXiv:1708.02002.
+Shit 2021, clDice, arXiv:2003.07311 (soft skeleton, topology precision and sensitivity).
+Wang 2026, RetSAM, arXiv:2602.07012 (artery-vein consistency).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from retsam.segmentation.network.config import CHANNELS, FINE
+from retsam.segmentation.network.model import Logits
+from retsam.training.batches import Batch, Plane
+
+SMOOTH = 1.0
+"""Pixels added to both sides of a ratio."""
+
+THINNING = 4
+"""Steps of thinning at half the resolution: vessels up to 16 pixels wide become lines."""
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms; 0 leaves a term out.
+
+    Attributes
+    ----------
+    dice, cross_entropy, cldice, consistency : float
+    per_image : bool
+        Dice of each sample by itself (batch-size dynamic Dice); False pools the batch, for ablation.
+    focal_gamma : float
+        Above 0 the cross-entropy is focal.
+    """
+
+    dice: float = 1.0
+    cross_entropy: float = 1.0
+    cldice: float = 0.2
+    consistency: float = 0.1
+    per_image: bool = True
+    focal_gamma: float = 0.0
+
+
+def compute_loss(logits: Logits, batch: Batch, weights: LossWeights) -> dict[str, torch.Tensor]:
+    """Terms of the loss, each already weighted; those that have nothing to say about a batch are left out."""
+    planes = [
+        (logits.fine[:, [FINE.index(t) for t in batch.fine.targets]], batch.fine),
+        (logits.wide[:, [CHANNELS.index(t) - len(FINE) for t in batch.wide.targets]], batch.wide),
+    ]
+    planes = [(values.float(), plane) for values, plane in planes if plane.targets]
+    terms: dict[str, torch.Tensor] = {}
+    if weights.dice:
+        pairs = [dice_pairs(v, p.labels, p.known, p.valid, per_image=weights.per_image) for v, p in planes]
+        terms["dice"] = weights.dice * _mean_over(pairs)
+    if weights.cross_entropy:
+        pairs = [cross_entropy_pairs(v, p.labels, p.known, p.valid, weights.focal_gamma) for v, p in planes]
+        terms["cross_entropy"] = weights.cross_entropy * _mean_over(pairs)
+    return terms | _vessel_terms(logits.fine.float(), batch.fine, batch.fov, weights)
+
+
+def _vessel_terms(fine: torch.Tensor, plane: Plane, fov: torch.Tensor, weights: LossWeights) -> dict[str, torch.Tensor]:
+    """Terms on vessels: their topology, and that they are arteries or veins."""
+    terms: dict[str, torch.Tensor] = {}
+    vessel, artery, vein = (fine[:, FINE.index(t), None] for t in ("vessel", "artery", "vein"))
+    if weights.cldice and "vessel" in plane.targets:
+        at = plane.targets.index("vessel")
+        rows = plane.known[:, at].nonzero()[:, 0]
+        labels, valid = plane.labels[rows, at, None], plane.valid[rows, min(at, plane.valid.shape[1] - 1), None]
+        terms["cldice"] = weights.cldice * soft_cldice(vessel[rows], labels, valid)
+    trees = [i for i, t in enumerate(plane.targets) if t in ("vessel", "artery", "vein")]
+    if weights.consistency and trees:
+        rows = plane.known[:, trees].any(dim=1).nonzero()[:, 0]
+        terms["consistency"] = weights.consistency * consistency(vessel[rows], artery[rows], vein[rows], fov[rows])
+    return terms
+
+
+def dynamic_dice(
+    logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor, valid: torch.Tensor, *, per_image: bool = True
+) -> torch.Tensor:
+    """Batch-size dynamic Dice loss: mean of ``1 - Dice`` over the (sample, target) pairs that are known and present.
+
+    Parameters
+    ----------
+    logits, labels, known, valid : tensors
+        See the top of this module.
+    per_image : bool
+        True takes each sample by itself. False pools the pixels of a target over the batch first (plain batch Dice,
+        for ablation).
+
+    Returns
+    -------
+    scalar tensor
+        In [0, 1]; 0 where nothing is known and present.
+    """
+    return _mean_over([dice_pairs(logits, labels, known, valid, per_image=per_image)])
+
+
+def dice_pairs(
+    logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor, valid: torch.Tensor, *, per_image: bool = True
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``1 - Dice`` and its weight, 0 or 1, for each sample and target (each target where not ``per_image``)."""
+    counts = valid * known[:, :, None, None]
+    probability, labels = torch.sigmoid(logits) * counts, labels * counts
+    over = (2, 3) if per_image else (0, 2, 3)
+    both = (probability * labels).sum(over)
+    present = labels.sum(over)
+    loss = 1.0 - (2.0 * both + SMOOTH) / (probability.sum(over) + present + SMOOTH)
+    return loss, (present > 0).to(loss.dtype)
+
+
+def cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor, valid: torch.Tensor, gamma: float = 0.0
+) -> torch.Tensor:
+    """Binary cross-entropy over known pixels, every known (sample, target) pair with the same weight.
+
+    Parameters
+    ----------
+    logits, labels, known, valid : tensors
+        See the top of this module.
+    gamma : float
+        Above 0 makes it focal: pixels that are right already count less.
+
+    Returns
+    -------
+    scalar tensor
+        0 where nothing is known.
+    """
+    return _mean_over([cross_entropy_pairs(logits, labels, known, valid, gamma)])
+
+
+def cross_entropy_pairs(
+    logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor, valid: torch.Tensor, gamma: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean cross-entropy (B, T) of each sample and target, and its weight, 0 or 1."""
+    loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    if gamma > 0.0:
+        loss = loss * (1.0 - torch.exp(-loss)) ** gamma
+    pixels = valid.sum((2, 3))
+    return (loss * valid).sum((2, 3)) / pixels.clamp_min(1.0), known * (pixels > 0)
+
+
+def consistency(vessel: torch.Tensor, artery: torch.Tensor, vein: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference between the vessel probability and that of artery or vein, (B, 1, H, W) logits each."""
+    either = torch.maximum(torch.sigmoid(artery), torch.sigmoid(vein))
+    return ((torch.sigmoid(vessel) - either).abs() * valid).sum() / valid.sum().clamp_min(1.0)
+
+
+def soft_cldice(logits: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor, steps: int = THINNING) -> torch.Tensor:
+    """Return 1 - clDice of one tubular target, computed at half the resolution, where it costs an eighth.
+
+    Parameters
+    ----------
+    logits, labels, valid : (B, 1, H, W) tensor
+        Sides even. The largest of four pixels is kept, so that the thinnest lines stay whole.
+    steps : int
+        Of thinning, in pixels of half the resolution.
+
+    Returns
+    -------
+    scalar tensor
+        In [0, 1], mean over samples.
+    """
+    probability = F.max_pool2d(torch.sigmoid(logits) * valid, 2)
+    labels = F.max_pool2d(labels * valid, 2)
+    thin_p, thin_l = soft_skeleton(probability, steps), soft_skeleton(labels, steps)
+    precision = ((thin_p * labels).sum((1, 2, 3)) + SMOOTH) / (thin_p.sum((1, 2, 3)) + SMOOTH)
+    sensitivity = ((thin_l * probability).sum((1, 2, 3)) + SMOOTH) / (thin_l.sum((1, 2, 3)) + SMOOTH)
+    return (1.0 - 2.0 * precision * sensitivity / (precision + sensitivity)).mean()
+
+
+def soft_skeleton(x: torch.Tensor, steps: int) -> torch.Tensor:
+    """Differentiable skeleton of (B, 1, H, W) maps in 0-1: what each opening loses while the map is eroded."""
+    skeleton = torch.zeros_like(x)
+    for step in range(steps + 1):
+        thinner = _erode(x)
+        lost = F.relu(x - F.max_pool2d(thinner, 3, 1, 1))
+        skeleton = lost if step == 0 else skeleton + lost * (1.0 - skeleton)
+        x = thinner
+    return skeleton
+
+
+def _erode(x: torch.Tensor) -> torch.Tensor:
+    lying, standing = -F.max_pool2d(-x, (1, 3), 1, (0, 1)), -F.max_pool2d(-x, (3, 1), 1, (1, 0))
+    return torch.minimum(lying, standing)
+
+
+def _mean_over(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """Weighted mean of values of any shapes; 0 without weight."""
+    values = torch.cat([value.flatten() for value, _ in pairs])
+    weight = torch.cat([w.flatten() for _, w in pairs])
+    return (values * weight).sum() / weight.sum().clamp_min(1.0)
