@@ -49,11 +49,9 @@ class Texture:
         """Values (n,) at retinal points (n, 2) in degrees."""
         column, across = self._taps(uv[:, 0].astype(np.float32))
         row, down = self._taps(uv[:, 1].astype(np.float32))
-        out = np.zeros(len(uv), np.float32)
-        for i in range(4):
-            for j in range(4):
-                out += down[:, i] * across[:, j] * self.nodes[row + i, column + j]
-        return out
+        tap = np.arange(4)
+        patch = self.nodes[row[:, None, None] + tap[:, None], column[:, None, None] + tap]
+        return np.einsum("ni,nj,nij->n", down, across, patch)
 
     def _taps(self, degrees: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """First of the four nodes around each position (n,), and their weights (n, 4); beyond the lattice its edge."""
