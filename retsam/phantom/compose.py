@@ -41,8 +41,8 @@ class Streams:
     @classmethod
     def of(cls, seed: int | np.random.Generator, shot: int = 0) -> Self:
         """Streams of an eye; another ``shot`` of the same eye differs in ``camera`` alone."""
-        *eye, camera = np.random.default_rng(seed).spawn(5)
-        return cls(*eye, camera.spawn(shot + 1)[shot])
+        choice, look, anatomy, findings, camera = np.random.default_rng(seed).spawn(5)
+        return cls(choice, look, anatomy, findings, camera.spawn(shot + 1)[shot])
 
 
 @dataclass(frozen=True)

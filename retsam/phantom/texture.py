@@ -39,7 +39,9 @@ class Texture:
         u, v = grid.coordinates()
         column, across = self._taps(u[0])
         row, down = self._taps(v[:, 0])
-        rows = sum(down[:, tap, None] * self.nodes[row + tap] for tap in range(4))
+        rows = down[:, 0, None] * self.nodes[row]
+        for tap in range(1, 4):
+            rows += down[:, tap, None] * self.nodes[row + tap]
         out = across[:, 0] * rows[:, column]
         for tap in range(1, 4):
             out += across[:, tap] * rows[:, column + tap]
