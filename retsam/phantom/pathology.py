@@ -191,21 +191,6 @@ HEALTHY = 0.15
 signs, of each target by itself. Far above life, so that some hundred phantoms show everything."""
 
 
-def signs_markdown() -> str:
-    """Return :data:`DISEASES` as a Markdown table."""
-    lines = ["| disease | finding | from severity | chance |", "|---|---|---|---|"]
-    for disease, signs in DISEASES.items():
-        lines += [f"| {disease} | `{sign.target}` | {sign.onset:g} | {sign.chance:g} |" for sign in signs]
-    return "\n".join(lines) + "\n"
-
-
-def prevalences_markdown() -> str:
-    """Return :data:`PREVALENCES` as a Markdown table."""
-    lines = ["| finding | share of eyes without a disease that brings it | source |", "|---|---|---|"]
-    lines += [f"| `{row.target}` | {row.incidental:g} | {row.source} |" for row in PREVALENCES]
-    return "\n".join(lines) + "\n"
-
-
 def afflict(
     rng: np.random.Generator,
     anatomy: Anatomy,

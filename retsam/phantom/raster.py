@@ -29,11 +29,6 @@ class Strokes:
     half: NDArray[np.float64]
     radius: NDArray[np.float64]
 
-    @classmethod
-    def dots(cls, centres: NDArray[np.float64], radius: NDArray[np.float64]) -> Self:
-        """Discs, as strokes without length."""
-        return cls(centres, np.zeros_like(centres), radius)
-
 
 @dataclass(frozen=True)
 class Grid:

@@ -36,7 +36,7 @@ def test_signed_distance_is_exact_for_one_disc_and_for_discs_half_outside() -> N
     y, x = np.mgrid[:40, :50]
     centres, radius = np.array([[20.3, 11.8], [-2.0, 30.0]]), np.array([4.6, 5.0])
     truth = np.max([r - np.hypot(x - cx, y - cy) for (cx, cy), r in zip(centres, radius, strict=True)], axis=0)
-    drawn = signed_distance(Strokes.dots(centres, radius), (40, 50))
+    drawn = signed_distance(Strokes(centres, np.zeros_like(centres), radius), (40, 50))
     near = truth > -1
     np.testing.assert_allclose(drawn[near], truth[near], atol=1e-4)
     assert (drawn[~near] <= -1 + 1e-4).all()

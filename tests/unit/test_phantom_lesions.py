@@ -20,8 +20,6 @@ from retsam.phantom.pathology import (
     PREVALENCES,
     VESSEL_MAKERS,
     afflict,
-    prevalences_markdown,
-    signs_markdown,
 )
 from retsam.phantom.places import GAP, MM_PER_DEGREE, Site, spread_out
 from retsam.phantom.raster import Grid
@@ -327,11 +325,6 @@ def test_diseases_that_were_spared_leave_incidental_findings_alone() -> None:
     assert not zero & set().union(*eyes)
     expected = sum(row.incidental for row in PREVALENCES if row.target != INHERENT)
     assert 0 < sum(len(found) - 1 for found in eyes) < 4 * 40 * expected
-
-
-def test_the_tables_for_the_documentation_have_a_line_per_row() -> None:
-    assert len(signs_markdown().splitlines()) == 2 + sum(len(signs) for signs in DISEASES.values())
-    assert len(prevalences_markdown().splitlines()) == 2 + len(PREVALENCES)
 
 
 def test_every_finding_of_the_taxonomy_has_a_prevalence() -> None:
