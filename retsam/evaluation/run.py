@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from retsam import metrics
 from retsam.datasets import Case, Dataset, get_dataset
 from retsam.errors import UserError
-from retsam.evaluation import metrics
 from retsam.io.frames import FramedImage
 from retsam.io.images import ImageError, read_image
 from retsam.quality import THRESHOLD, score

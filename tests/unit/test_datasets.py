@@ -9,8 +9,8 @@ import pytest
 from retsam.datasets import DATASETS, Case, MaskFile, get_dataset
 from retsam.datasets.files import natural
 from retsam.errors import UserError
-from retsam.evaluation.metrics import equivalent_diameter
 from retsam.io.images import read_image
+from retsam.metrics import equivalent_diameter
 from retsam.taxonomy import TARGETS
 from tests.annotated import (
     DISC,

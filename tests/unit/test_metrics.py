@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, jaccard_score, roc_auc_score
 
-from retsam.evaluation import metrics
+from retsam import metrics
 
 checked = settings(deadline=None, derandomize=True, max_examples=80)
 
@@ -164,3 +164,13 @@ def test_a_million_pixels_take_less_than_half_a_second():
     assert time.perf_counter() - start < 0.5
     # uniform scores shifted by d: P(X + d > Y) = 1 - (1 - d)^2 / 2
     assert auc == pytest.approx(1 - 0.7**2 / 2, abs=0.002)
+
+
+def test_dice_curve_is_dice_at_every_threshold():
+    rng = np.random.default_rng(5)
+    truth, region = rng.random((20, 20)) < 0.3, rng.random((20, 20)) < 0.8
+    probability = np.round(0.5 * rng.random((20, 20)) + 0.3 * truth, 2)
+    thresholds = np.array([0.1, 0.31, 0.5, 0.77])
+    expected = [metrics.dice(probability >= t, truth, region) for t in thresholds]
+    assert np.allclose(metrics.dice_curve(probability, truth, thresholds, region), expected)
+    assert np.isnan(metrics.dice_curve(probability, np.zeros_like(truth), thresholds)).all()

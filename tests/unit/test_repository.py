@@ -12,7 +12,20 @@ import yaml
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"status", "errors", "taxonomy", "geometry", "field", "tables", "config", "planning", "provenance", "logs", "io"},
+    {
+        "status",
+        "errors",
+        "taxonomy",
+        "geometry",
+        "field",
+        "tables",
+        "metrics",
+        "config",
+        "planning",
+        "provenance",
+        "logs",
+        "io",
+    },
     {"phantom"},
     {"quality", "segmentation", "datasets"},
     {"training"},

@@ -153,6 +153,31 @@ def average_precision(score: ArrayLike, truth: ArrayLike, region: Mask | None = 
     return float(np.sum(counts * (tp / (tp + fp))) / positive.size)
 
 
+def dice_curve(
+    probability: NDArray[np.floating], truth: Mask, thresholds: NDArray[np.floating], region: Mask | None = None
+) -> NDArray[np.float64]:
+    """Dice at many thresholds in one pass.
+
+    Parameters
+    ----------
+    probability : (H, W) float
+    truth, region : (H, W) bool
+    thresholds : (N,) float
+        Ascending; a pixel is positive where its probability reaches the threshold.
+
+    Returns
+    -------
+    (N,) float64
+        As :func:`dice` of ``probability >= threshold``; all NaN where the truth is empty.
+    """
+    positive, negative = _split(probability, truth, region)
+    if positive.size == 0:
+        return np.full(len(thresholds), math.nan)
+    tp = positive.size - np.searchsorted(positive, thresholds, side="left")
+    fp = negative.size - np.searchsorted(negative, thresholds, side="left")
+    return 2.0 * tp / (positive.size + tp + fp)
+
+
 def cldice(prediction: Mask, truth: Mask, region: Mask | None = None) -> float:
     """Centreline Dice: overlap of each mask's skeleton with the other mask, for connected thin trees.
 
