@@ -7,4 +7,5 @@
 - ``normalise``  photographs to tensors
 - ``model``      the whole
 - ``fast``       the whole made ready for prediction
+- ``checkpoint`` weights, form and provenance in one file
 """
