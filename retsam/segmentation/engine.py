@@ -7,6 +7,7 @@ how well each has been validated; what it does not declare is ``not_segmented`` 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -46,7 +47,7 @@ class SegmentationEngine(Protocol):
     Attributes
     ----------
     name : str
-        As given to :func:`load_engine`.
+        Of the model, for reports; weights in a file carry their own.
     weights_hash : str
         SHA-256 of the weights; empty for an engine without weights.
     device : str
@@ -99,24 +100,48 @@ ENGINES: dict[str, Callable[[str], SegmentationEngine]] = {"classical": _classic
 """Engines by name: a factory takes the device as the user wrote it. Factories import what they need when called."""
 
 
+SUFFIX = ".safetensors"
+"""Of files of weights."""
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+"""Folder of the weights that are part of the package; there are none yet."""
+
+
+def models() -> list[str]:
+    """Names that :func:`load_engine` knows: engines without weights, and weights that are part of the package."""
+    return sorted({*ENGINES, *(path.stem for path in WEIGHTS.glob(f"*{SUFFIX}"))})
+
+
 def load_engine(name: str = "classical", device: str = "auto") -> SegmentationEngine:
     """Load a segmentation engine.
 
     Parameters
     ----------
     name : str
-        A key of ``ENGINES``.
+        One of :func:`models`, or the path of a ``.safetensors`` file of weights.
     device : str
         ``auto`` (the best that the engine can use here), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises
     ------
     UserError
-        Unknown name or device, or a device that the engine cannot use.
+        Unknown name or device, a device that the engine cannot use, or a file that holds no network.
     """
-    if name not in ENGINES:
-        raise UserError(f"no segmentation model {name!r}; the models are {', '.join(sorted(ENGINES))}.")
     kind, _, index = device.partition(":")
+    if name not in models() and not name.endswith(SUFFIX):
+        raise UserError(
+            f"no segmentation model {name!r}; the models are {', '.join(models())}, or give a file *{SUFFIX}."
+        )
     if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
         raise UserError(f"no device {device!r}; use auto, cpu, cuda or cuda:N.")
-    return ENGINES[name](device)
+    if name in ENGINES:
+        return ENGINES[name](device)
+    return _network(Path(name) if name.endswith(SUFFIX) else WEIGHTS / f"{name}{SUFFIX}", device)
+
+
+def _network(path: Path, device: str) -> SegmentationEngine:
+    try:
+        from retsam.segmentation.network.engine import open_engine
+    except ModuleNotFoundError as error:
+        raise UserError(f"{path.name} needs the package {error.name}; run: pip install 'retsam[torch]'.") from error
+    return open_engine(path, device)

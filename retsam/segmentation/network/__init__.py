@@ -8,4 +8,6 @@
 - ``model``      the whole
 - ``fast``       the whole made ready for prediction
 - ``checkpoint`` weights, form and provenance in one file
+- ``findings``   probability maps to masks and points; needs no torch
+- ``engine``     a checkpoint as a segmentation engine
 """

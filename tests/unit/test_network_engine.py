@@ -1,0 +1,331 @@
+"""A network as an engine: what every engine promises, with random weights; and what is done after the network."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("segment_anything")
+pytest.importorskip("safetensors")
+
+from typer.testing import CliRunner  # noqa: E402
+
+from retsam.cli import app  # noqa: E402
+from retsam.errors import UserError  # noqa: E402
+from retsam.io.frames import load_frame  # noqa: E402
+from retsam.io.masks import decode  # noqa: E402
+from retsam.phantom import render  # noqa: E402
+from retsam.segmentation import SegmentationEngine, load_engine, segment_table  # noqa: E402
+from retsam.segmentation import engine as engines  # noqa: E402
+from retsam.segmentation.network.checkpoint import Metadata, TargetRecord, load, save  # noqa: E402
+from retsam.segmentation.network.config import CHANNELS, HEADS, NetworkConfig  # noqa: E402
+from retsam.segmentation.network.engine import NetworkEngine  # noqa: E402
+from retsam.segmentation.network.findings import DEFAULT_DIAMETER, circle, find, peak, whole_part  # noqa: E402
+from retsam.segmentation.network.model import RetSAM, whole_frame_box  # noqa: E402
+from retsam.status import Status  # noqa: E402
+from retsam.tables import MASKS, conform, read_table  # noqa: E402
+from retsam.taxonomy import TARGETS, Evidence  # noqa: E402
+
+SIZE = 128
+
+TINY = NetworkConfig(
+    "test",
+    detail_size=SIZE,
+    context_size=64,
+    embed_dim=16,
+    depth=2,
+    num_heads=2,
+    window_size=2,
+    global_blocks=(1,),
+    neck_channels=8,
+    widths=(4, 4, 4, 8, 8),
+)
+
+# Written in another order than the taxonomy's, and not all of it.
+DECLARED = ("drusen", "fovea", "vein", "optic_cup", "vessel", "optic_disc", "artery", "tessellation", "hemorrhage")
+
+
+def random_network():
+    """Random weights; on a phantom, every map is above one half on half of the frame."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = RetSAM(TINY).eval()
+        for head in model.heads.values():
+            torch.nn.init.normal_(head.out.weight, std=3.0)
+            torch.nn.init.zeros_(head.out.bias)
+    picture = torch.from_numpy(render(0, SIZE).image.copy()).permute(2, 0, 1)[None, :, :SIZE, :SIZE] / 255.0
+    fov = (picture.amax(1, keepdim=True) > 0.05).float()
+    small, small_fov = (torch.nn.functional.avg_pool2d(x, 2) for x in (picture, fov))
+    with torch.no_grad():
+        logits = model(picture, fov, small, small_fov.round(), whole_frame_box(1)).full()[0]
+        for head in HEADS:
+            at = [CHANNELS.index(name) for name in head.targets]
+            model.heads[head.name].out.bias.copy_(-logits[at].flatten(1).quantile(0.5, dim=1))
+    return model
+
+
+def write(path, **thresholds):
+    """Save them, with 0.5 as the threshold unless told."""
+    records = {name: TargetRecord("phantom", thresholds.get(name, 0.5), {}) for name in DECLARED}
+    records["vessel"] = replace(records["vessel"], evidence="annotated")
+    return save(path, TINY, random_network().state_dict(), Metadata("test", records, (), (), "MIT", "0"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("network")
+    write(folder / "tiny.safetensors")
+    write(folder / "blind.safetensors", **dict.fromkeys(DECLARED, 1.0))
+    for seed in range(3):
+        Image.fromarray(render(seed, SIZE).image).save(folder / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(folder):
+    return load_engine(str(folder / "tiny.safetensors"), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def blind(folder):
+    return load_engine(str(folder / "blind.safetensors"), device="cpu")
+
+
+def frames(folder, size=SIZE):
+    framed = [load_frame(folder / f"{seed}.png", size) for seed in range(3)]
+    return np.stack([f.image for f in framed]), np.stack([f.fov for f in framed])
+
+
+def assert_same(a, b):
+    assert a.status == b.status and a.points == b.points
+    for kind in ("masks", "probability"):
+        left, right = getattr(a, kind), getattr(b, kind)
+        assert left.keys() == right.keys()
+        for name in left:
+            np.testing.assert_array_equal(left[name], right[name])
+
+
+def test_what_it_declares(engine, folder):
+    assert isinstance(engine, SegmentationEngine)
+    assert list(engine.targets) == list(engine.thresholds) == [name for name in TARGETS if name in DECLARED]
+    assert engine.targets["vessel"] is Evidence.ANNOTATED and engine.targets["drusen"] is Evidence.PHANTOM
+    assert (engine.name, engine.device, engine.preferred_batch, engine.concurrent) == ("test", "cpu", 1, False)
+    assert engine.weights_hash == load(folder / "tiny.safetensors").sha256
+
+
+@pytest.mark.parametrize("size", [64, SIZE, 192])
+def test_contract_of_a_prediction(engine, folder, size):
+    images, fov = frames(folder, size)
+    for found, inside in zip(engine.predict(images, fov), fov, strict=True):
+        assert list(found.status) == list(engine.targets)
+        ok = [name for name in found.status if found.status[name] == Status.OK]
+        assert set(found.masks) == set(ok)
+        assert {"vessel", "artery", "vein", "tessellation", "drusen", "hemorrhage", *ok} == set(found.probability)
+        for mask in found.masks.values():
+            assert mask.shape == (size, size) and mask.dtype == bool and not mask[~inside].any()
+        for values in found.probability.values():
+            assert values.shape == (size, size) and values.dtype == np.float32
+            assert values.min() >= 0 and values.max() <= 1 and not values[~inside].any()
+        assert set(found.points) == {"optic_disc", "fovea"} & set(ok)
+        x, y = found.points["fovea"]
+        assert found.masks["fovea"][round(y), round(x)]
+        if "optic_cup" in ok:
+            assert not (found.masks["optic_cup"] & ~found.masks["optic_disc"]).any()
+        for name in ("artery", "vein"):
+            assert not (found.masks[name] & ~found.masks["vessel"]).any()
+        np.testing.assert_array_equal(found.masks["drusen"], (found.probability["drusen"] > 0.5) & inside)
+
+
+def test_another_size_shifts_nothing(folder):
+    """Every pixel doubled: averaging gives the same frame back, so the maps differ by their enlargement alone."""
+    engine = NetworkEngine(load(folder / "tiny.safetensors"), "cpu", torch.float32)
+    images, fov = frames(folder)
+    small = engine.predict(images[:1], fov[:1])[0]
+    large = engine.predict(*(x[:1].repeat(2, axis=1).repeat(2, axis=2) for x in (images, fov)))[0]
+    centre = slice(SIZE // 4, 3 * SIZE // 4)
+    for name in ("vessel", "tessellation"):
+        again = large.probability[name].reshape(SIZE, 2, SIZE, 2).mean(axis=(1, 3))
+        errors = [
+            np.abs(np.roll(again, shift, axis=1) - small.probability[name])[centre, centre].mean()
+            for shift in (0, 1, -1)
+        ]
+        assert errors[0] < 0.03 and errors[0] < min(errors[1:]), (name, errors)
+
+
+def test_no_mask_is_trivial(engine, folder):
+    """Otherwise the tests here would look at nothing."""
+    images, fov = frames(folder)
+    found = engine.predict(images[:1], fov[:1])[0]
+    for name, mask in found.masks.items():
+        assert 0 < mask.sum() < fov[0].sum(), name
+    assert {"optic_disc", "fovea", "vessel", "drusen"} <= set(found.masks)
+
+
+def test_nothing_found(blind, folder):
+    images, fov = frames(folder)
+    found = blind.predict(images[:1], fov[:1])[0]
+    seen = {"tessellation", "drusen", "hemorrhage"}
+    assert {name for name, status in found.status.items() if status == Status.OK} == seen
+    assert set(found.status.values()) == {Status.OK, Status.NOT_VISIBLE}
+    assert set(found.masks) == seen and not any(mask.any() for mask in found.masks.values())
+    assert set(found.probability) == seen | {"vessel", "artery", "vein"}
+    assert found.points == {}
+
+
+def test_batch_and_the_outside_have_no_influence(engine, folder):
+    images, fov = frames(folder)
+    together = engine.predict(images, fov)
+    noisy = images.copy()
+    noisy[~fov] = 200
+    for number, found in enumerate(together):
+        part = slice(number, number + 1)
+        assert_same(found, engine.predict(images[part], fov[part])[0])
+        assert_same(found, engine.predict(noisy[part], fov[part])[0])
+    assert engine.predict(images[:0], fov[:0]) == []
+
+
+def test_out_of_memory_halves_the_batch(folder, monkeypatch):
+    engine = NetworkEngine(load(folder / "tiny.safetensors"), "cpu", torch.float32)
+    images, fov = frames(folder)
+    expected = engine.predict(images, fov)
+    asked, whole = [], engine._model.forward
+
+    def small(picture, *rest):
+        asked.append(len(picture))
+        if len(picture) > room:
+            raise torch.OutOfMemoryError("too much")
+        return whole(picture, *rest)
+
+    monkeypatch.setattr(engine, "_limit", 4)
+    monkeypatch.setattr(engine._model, "forward", small)
+    room = 1
+    for found, wanted in zip(engine.predict(images, fov), expected, strict=True):
+        assert found.status == wanted.status
+    assert asked == [3, 1, 1, 1]
+    room = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        engine.predict(images, fov)
+
+
+def test_types_agree(folder):
+    images, fov = frames(folder)
+    checkpoint = load(folder / "tiny.safetensors")
+    exact, fast = (NetworkEngine(checkpoint, "cpu", t).predict(images, fov) for t in (torch.float32, torch.bfloat16))
+    for a, b in zip(exact, fast, strict=True):
+        assert np.abs(a.probability["vessel"] - b.probability["vessel"]).mean() < 0.02
+
+
+def test_a_network_that_overflows_fails_aloud(folder, monkeypatch):
+    engine = NetworkEngine(load(folder / "tiny.safetensors"), "cpu", torch.float32)
+    engine._model.up8.below.weight.fill_(float("nan"))
+    images, fov = frames(folder)
+    with pytest.raises(RuntimeError, match="no finite probabilities"):
+        engine.predict(images, fov)
+
+
+def test_segment_table(engine, folder):
+    rows = {
+        "image_id": ["0", "1", "gone"],
+        "manifest_row": [1, 2, 3],
+        "path": ["0.png", "1.png", "gone.png"],
+        "eye": None,
+        "um_per_px": np.nan,
+        "file_bytes": 1,
+        "status": "ok",
+    }
+    table = segment_table(pd.DataFrame(rows), folder, engine, frame_size=192, batch_size=2)
+    assert conform(table, MASKS).num_rows == 2 * (1 + len(DECLARED)) + 1
+    assert table.loc[table["image_id"] == "gone", "status"].tolist() == ["missing_file"]
+    first = table[table["image_id"] == "0"].set_index("target")
+    assert first.index.tolist() == ["fov", *engine.targets]
+    fov = decode(first.loc["fov", "rle"], 192)
+    for name in ("vessel", "drusen", "fovea"):
+        mask = decode(first.loc[name, "rle"], 192)
+        assert mask.any() and not (mask & ~fov).any()
+        assert first.loc[name, "probability"] > 0
+    assert first.loc["fovea", ["x", "y"]].notna().all()
+
+
+def test_command_line(folder, tmp_path):
+    out = tmp_path / "masks.parquet"
+    weights = str(folder / "tiny.safetensors")
+    arguments = ["segment", str(folder / "0.png"), "--model", weights, "--frame-size", "256", "--out", str(out)]
+    done = CliRunner().invoke(app, [*arguments, "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    assert set(read_table(out)["target"]) == {"fov", *DECLARED}
+
+
+def test_names_and_files(folder, monkeypatch):
+    with pytest.raises(UserError, match=r"no segmentation model 'retsam-b'; the models are classical, or give a file"):
+        load_engine("retsam-b")
+    with pytest.raises(UserError, match="no file of weights"):
+        load_engine(str(folder / "none.safetensors"))
+    with pytest.raises(UserError, match="no whole safetensors file"):
+        (folder / "text.safetensors").write_text("hello")
+        load_engine(str(folder / "text.safetensors"))
+    with pytest.raises(UserError, match="no GPU 'cuda:99'"):
+        load_engine(str(folder / "tiny.safetensors"), "cuda:99")
+    monkeypatch.setattr(engines, "WEIGHTS", folder)
+    assert engines.models() == ["blind", "classical", "text", "tiny"]
+    assert load_engine("tiny", "cpu").targets
+
+
+def heat(x, y, height=0.9, size=256):
+    at = np.arange(size)
+    distance = np.hypot((at - x)[None], (at - y)[:, None])
+    return (height * np.exp(-0.5 * (distance / (0.012 * size)) ** 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("place", [(100.0, 60.0), (100.3, 60.7), (31.49, 200.5)])
+def test_peak_is_exact_to_a_fraction_of_a_pixel(place):
+    fov = np.ones((256, 256), bool)
+    values = heat(*place)
+    values[40, 180] = 1.0  # a single bright pixel is no fovea
+    assert peak(values, 0.5, fov) == pytest.approx(place, abs=0.05)
+    assert peak(values, 0.9, fov) is None
+    assert peak(np.zeros((256, 256), np.float32), 0.0, fov) is None
+
+
+def test_peak_stays_inside_the_field():
+    fov = np.zeros((256, 256), bool)
+    fov[:, 128:] = True
+    x, y = peak(heat(126.0, 100.0) * fov, 0.3, fov)
+    assert fov[round(y), round(x)] and y == pytest.approx(100, abs=0.5)
+
+
+def test_disc_is_one_part_without_holes():
+    disc = np.zeros((64, 64), bool)
+    disc[10:31, 10:31] = True
+    whole = disc.copy()
+    disc[15:20, 15:20] = False
+    disc[50:54, 50:54] = True
+    np.testing.assert_array_equal(whole_part(disc), whole)
+    assert not whole_part(np.zeros((64, 64), bool)).any()
+    assert whole_part(np.ones((64, 64), bool)).all()
+
+
+def test_findings_of_a_drawn_frame():
+    fov = np.ones((256, 256), bool)
+    disc = circle((60.0, 128.0), 40.0, fov)
+    maps = {
+        "vessel": np.zeros((256, 256), np.float32),
+        "artery": np.float32(0.8) * circle((200.0, 50.0), 6.0, fov),
+        "optic_disc": np.float32(0.8) * disc,
+        "optic_cup": np.float32(0.8) * circle((75.0, 128.0), 20.0, fov),
+        "fovea": heat(160.0, 130.0),
+    }
+    maps = {name: values.astype(np.float32) for name, values in maps.items()}
+    found = find(maps, dict.fromkeys(maps, 0.5), fov)
+    assert set(found.status.values()) == {Status.OK}
+    np.testing.assert_array_equal(found.masks["vessel"], found.masks["artery"])
+    np.testing.assert_array_equal(found.masks["optic_cup"], (maps["optic_cup"] > 0) & disc)
+    assert found.points == {
+        "optic_disc": pytest.approx((60.0, 128.0), abs=0.01),
+        "fovea": pytest.approx((160.0, 130.0), abs=0.05),
+    }
+    assert found.masks["fovea"].sum() == pytest.approx(disc.sum(), rel=0.03)
+    alone = find({"fovea": maps["fovea"]}, {"fovea": 0.5}, fov)
+    assert alone.masks["fovea"].sum() == pytest.approx(np.pi / 4 * (256 * DEFAULT_DIAMETER) ** 2, rel=0.03)
