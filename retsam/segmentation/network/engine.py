@@ -1,5 +1,6 @@
 """A trained network as a segmentation engine."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -79,16 +80,16 @@ class NetworkEngine:
                 self._limit = max(1, min(self._limit, len(images) - len(found)) // 2)
                 torch.cuda.empty_cache()
                 continue
-            found += [self._find(row, inside) for row, inside in zip(maps, fov[part], strict=True)]
+            found += [self._find([m[i] for m in maps], inside) for i, inside in enumerate(fov[part])]
         return found
 
-    def _find(self, maps: NDArray[np.float32], fov: NDArray[np.bool_]) -> Prediction:
-        """Findings of one frame from its maps (targets, S, S)."""
-        named = dict(zip([*self._fine, *self._wide], maps, strict=True))
+    def _find(self, maps: list[NDArray[np.float32]], fov: NDArray[np.bool_]) -> Prediction:
+        """Findings of one frame from its maps, fine (n, S, S) and wide (m, S, S)."""
+        named = dict(zip([*self._fine, *self._wide], itertools.chain(*maps), strict=True))
         return find({name: named[name] for name in self.targets}, self.thresholds, fov)
 
-    def _maps_or_none(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray[np.float32] | None:
-        """Probabilities (B, targets, S, S), fine ones first; None where several frames do not fit into memory."""
+    def _maps_or_none(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> list[NDArray[np.float32]] | None:
+        """Probabilities, fine (B, n, S, S) and wide (B, m, S, S); None where several frames do not fit into memory."""
         try:
             return self._maps(images, fov)
         except torch.OutOfMemoryError:
@@ -97,7 +98,7 @@ class NetworkEngine:
             return None
 
     @torch.inference_mode()
-    def _maps(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _maps(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> list[NDArray[np.float32]]:
         size, detail = images.shape[1], self._config.detail_size
         inside = torch.from_numpy(np.ascontiguousarray(fov)).to(self.device)[:, None].float()
         frames = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2)
@@ -105,13 +106,13 @@ class NetworkEngine:
         context, context_seen = _resized(picture, seen, self._config.context_size)
         box = whole_frame_box(len(images), self.device)
         logits = self._model(picture, seen, context, context_seen, box)
-        fine = torch.sigmoid(logits.fine[:, [FINE.index(name) for name in self._fine]].float())
-        # Wide maps are enlarged before the logistic function, as in training.
-        wide = torch.sigmoid(_to_size(logits.wide[:, [WIDE.index(name) for name in self._wide]].float(), size))
-        maps = torch.cat([_to_size(fine, size), wide], dim=1)
-        if not bool(torch.isfinite(maps).all()):
-            raise RuntimeError(f"the network {self.name} gave no finite probabilities in {self.dtype}")
-        return np.asarray((maps * inside).cpu().numpy())
+        fine = logits.fine[:, [FINE.index(name) for name in self._fine]].float()
+        wide = logits.wide[:, [WIDE.index(name) for name in self._wide]].float()
+        if not bool(torch.isfinite(fine.sum() + wide.sum())):
+            raise RuntimeError(f"the network {self.name} gave numbers that are not finite in {self.dtype}")
+        # Wide maps are enlarged before the logistic function, as in training. In place: nothing here is as large.
+        maps = (_to_size(fine.sigmoid_(), size), _to_size(wide, size).sigmoid_())
+        return [np.asarray(part.mul_(inside).cpu().numpy()) for part in maps]
 
 
 def open_engine(path: str | Path, device: str = "auto") -> NetworkEngine:
