@@ -294,6 +294,62 @@ def evaluate(
     typer.echo(f"evaluate: {len(metrics)} rows -> {out}")
 
 
+train_app = typer.Typer(no_args_is_help=True, help="Train a network (docs/training.md).", rich_markup_mode=None)
+app.add_typer(train_app, name="train")
+
+RecipeFile = Annotated[str, typer.Option("--config", help="Recipe: a YAML file, or unify or smoke, which are shipped.")]
+Processes = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes that make frames; default: one per core.")
+]
+
+
+@train_app.command(epilog="Example: retsam train unify --config unify --out runs/first --cache frames")
+def unify(
+    config: RecipeFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; the same one again goes on.")],
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    cache: Annotated[Path | None, typer.Option("--cache", help="Folder of packed frames; default: OUT/cache.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps, in place of the recipe's.")] = None,
+    workers: Processes = None,
+) -> None:
+    """Train one network for every target; called again it goes on where it was stopped."""
+    from retsam.training.recipe import read_recipe
+    from retsam.training.stages import unify as run
+
+    recipe = read_recipe(config).with_steps(steps)
+    with _steps_shown(recipe.schedule.steps) as show:
+        run(recipe, out, device=device, cache=cache, workers=workers, say=_say, show=show)
+
+
+@train_app.command(epilog="Example: retsam train pack --config unify --cache frames")
+def pack(
+    config: RecipeFile,
+    cache: Annotated[Path, typer.Option("--cache", help="Folder for the packed frames.")],
+    phantoms: Annotated[bool, typer.Option("--phantoms", help="Pack phantoms too, which need no data.")] = False,
+    workers: Processes = None,
+) -> None:
+    """Only make the packed frames of a recipe, to carry them to another machine."""
+    from retsam.training.data import pack_cache
+    from retsam.training.recipe import read_recipe
+
+    files = pack_cache(read_recipe(config), cache, workers, _say, phantoms=phantoms)
+    typer.echo(f"pack: {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.1f} MB -> {cache}")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def _steps_shown(total: int) -> Iterator[Callable[[int], None]]:
+    """Bar on a terminal; nothing in a log, where training says its own lines."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    with _progress("train", total) as show:
+        yield show
+
+
 @app.command(epilog="Example: retsam catalogue --format csv > biomarkers.csv")
 def catalogue(
     format: Annotated[Literal["md", "csv", "json"], typer.Option("--format", help="md, csv or json.")] = "md",

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
@@ -18,6 +17,8 @@ def encode(mask: NDArray[np.bool_]) -> str:
     str
         COCO compressed counts (column-major runs, pycocotools).
     """
+    from pycocotools import mask as coco  # late: training never writes run lengths
+
     return coco.encode(np.asfortranarray(mask, dtype=np.uint8))["counts"].decode("ascii")
 
 

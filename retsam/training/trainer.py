@@ -113,6 +113,8 @@ class Trainer:
     frozen : tuple of str
         Names of modules or parameters, dotted, that stay as they are. Batch normalisation inside them keeps its running
         statistics too: otherwise a frozen module would still change with every batch.
+    after_step : callable, optional
+        Told the number of steps done and the terms of the last one's loss, which are still on the device.
 
     Raises
     ------
@@ -131,9 +133,11 @@ class Trainer:
         device: str = "cpu",
         initial: Weights | None = None,
         frozen: tuple[str, ...] = (),
+        after_step: Callable[[int, Mapping[str, torch.Tensor]], None] | None = None,
     ) -> None:
         self.folder, self.config, self.sampler, self.schedule = folder, config, sampler, schedule
         self.weights, self.validate, self.device, self.frozen = weights, validate, torch.device(device), frozen
+        self.after_step = after_step
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(sampler.seed)
             self.model = RetSAM(config)
@@ -164,6 +168,8 @@ class Trainer:
         for step, batch in self._batches():
             losses.append(self._step(step, batch))
             self.progress.step = step + 1
+            if self.after_step is not None:
+                self.after_step(self.progress.step, losses[-1])
             if self.progress.step % self.schedule.validate_every == 0 or self.progress.step == self.schedule.steps:
                 self._check(losses, time.monotonic() - started)
                 started, losses = time.monotonic(), []

@@ -1,0 +1,257 @@
+"""What a network is trained on and how: a recipe read from YAML. Needs no torch.
+
+The blocks ``schedule``, ``loss`` and ``augmentation`` have the fields and defaults of ``trainer.Schedule``,
+``losses.LossWeights`` and ``augment.Augmentation``; a test holds them together.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from retsam.datasets import get_dataset
+from retsam.errors import UserError
+from retsam.segmentation.network.config import PRESETS, Adapters, NetworkConfig
+from retsam.taxonomy import TARGETS
+from retsam.training.sources import PHANTOM
+
+SMOKE = NetworkConfig(
+    "smoke",
+    detail_size=128,
+    context_size=64,
+    embed_dim=32,
+    depth=2,
+    num_heads=4,
+    window_size=4,
+    global_blocks=(1,),
+    neck_channels=16,
+    widths=(4, 8, 8, 8, 16),
+)
+"""A network of no use but to see that everything runs."""
+
+NETWORKS: Mapping[str, NetworkConfig] = MappingProxyType({**PRESETS, SMOKE.preset: SMOKE})
+
+RECIPES = Path(__file__).parent / "recipes"
+"""Folder of the shipped recipes."""
+
+
+class RecipeError(UserError):
+    """The recipe cannot be used; the message lists every problem, one a line."""
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceRecipe(_Block):
+    """One data set, or phantoms."""
+
+    name: str = Field(description="Name of a data set (docs/datasets.md), or phantom.")
+    share: float = Field(1.0, ge=0, description="Weight of the source among the samples of a batch.")
+    role: Literal["train", "validation"] = Field("train", description="validation keeps all of it out of training.")
+    validation: int = Field(0, ge=0, description="Photographs of a training source kept for validation.")
+    split: Literal["train", "val", "test", "all"] = Field("train", description="Official part.")
+    targets: tuple[str, ...] | None = Field(None, description="Targets to use; null takes all that it annotates.")
+    exclude: tuple[str, ...] = Field((), description="Photographs to leave out, by their stem.")
+    webp: bool = Field(False, description="Kept as WebP, a third of the size; for targets without fine detail.")
+    count: int | None = Field(None, ge=1, description="Phantoms only: how many.")
+    seed: int | None = Field(None, ge=0, description="Phantoms only: seed of the first; 0 by default.")
+    size: int | None = Field(None, ge=32, description="Phantoms only: diameter in pixels; the frame's by default.")
+    diseases: tuple[str, ...] | None = Field(None, description="Phantoms only: null draws them by prevalence.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for target in self.targets or ():
+            if target not in TARGETS:
+                raise ValueError(f"{target!r} is no target; {_near(target, TARGETS)}")
+        if self.name == PHANTOM:
+            if self.count is None:
+                raise ValueError("phantoms need a count")
+            return self
+        if given := [k for k in ("count", "seed", "size", "diseases") if getattr(self, k) is not None]:
+            raise ValueError(f"{given[0]} is for phantoms only, this is {self.name}")
+        try:
+            dataset = get_dataset(self.name)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        if dataset.validation_only:
+            raise ValueError(f"{self.name} may be used to judge a model only, never in a training recipe")
+        if "test" in dataset.photographs and self.split in ("test", "all"):
+            raise ValueError(
+                f"the official test part of {self.name} may be used to judge a model only; use split: train"
+            )
+        return self
+
+    def content(self, frame_size: int) -> dict[str, Any]:
+        """What the frames of this source depend on, for the name of their cache."""
+        keys = ("webp", *(("count", "seed", "size", "diseases") if self.name == PHANTOM else ("split", "exclude")))
+        return {"name": self.name, "frame_size": frame_size, **self.model_dump(mode="json", include=set(keys))}
+
+
+class ScheduleRecipe(_Block):
+    """See ``trainer.Schedule``."""
+
+    steps: int = Field(ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    warmup: int = Field(200, ge=0)
+    clip: float = Field(1.0, gt=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+    validate_every: int = Field(500, ge=1)
+    patience: int = Field(0, ge=0)
+    mixed: bool = True
+
+
+class LossRecipe(_Block):
+    """See ``losses.LossWeights``."""
+
+    dice: float = Field(1.0, ge=0)
+    cross_entropy: float = Field(1.0, ge=0)
+    cldice: float = Field(0.2, ge=0)
+    consistency: float = Field(0.1, ge=0)
+    per_image: bool = True
+    focal_gamma: float = Field(0.0, ge=0)
+
+
+class AugmentationRecipe(_Block):
+    """See ``augment.Augmentation``."""
+
+    magnification: tuple[float, float] = (0.7, 2.1)
+    rotation: float = Field(180.0, ge=0)
+    stretch: float = Field(0.08, ge=0)
+    mirror: bool = True
+    contrast: tuple[float, float] = (0.4, 1.4)
+    gain: float = Field(0.12, ge=0)
+    gamma: float = Field(0.2, ge=0)
+    light: float = Field(0.2, ge=0)
+    blur: float = Field(1.5, ge=0, le=2.5)
+    noise: float = Field(0.03, ge=0)
+    grey: float = Field(0.05, ge=0, le=1)
+
+
+class Recipe(_Block):
+    """One training run."""
+
+    preset: str = Field("retsam-tiny", description="Network.")
+    detail: bool = Field(True, description="Detail branch; off for ablation.")
+    fusion: bool = Field(True, description="Fusion block; off for ablation.")
+    adapters: Adapters = Field("none", description="Adapters in the encoder.")
+    frame_size: int = Field(1024, ge=64, multiple_of=64, description="Side of the canonical frame, pixels.")
+    data: str = Field("data", description="Folder around the data sets; RETSAM_DATA, where it is set, comes first.")
+    sources: tuple[SourceRecipe, ...]
+    crop: int = Field(512, ge=16, multiple_of=16, description="Side of the crops that are trained on, pixels.")
+    batch: int = Field(16, ge=1, description="Crops a step.")
+    schedule: ScheduleRecipe
+    loss: LossRecipe = LossRecipe()
+    augmentation: AugmentationRecipe = AugmentationRecipe()
+    seed: int = Field(1, ge=0)
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N; --device overrides it.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.preset not in NETWORKS:
+            raise ValueError(f"no network is named {self.preset!r}; {_near(self.preset, NETWORKS)}")
+        if self.crop > self.frame_size:
+            raise ValueError(f"crop {self.crop} is larger than the frame, {self.frame_size}")
+        names = [source.name for source in self.sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{twice[0]} is listed twice")
+        trained = [source for source in self.sources if source.role == "train"]
+        if not any(source.share for source in trained):
+            raise ValueError("no source with role: train has a share above 0")
+        if not any(source.role == "validation" or source.validation for source in self.sources):
+            raise ValueError("nothing is left for validation; give a source 'validation: N'")
+        return self
+
+    @property
+    def network(self) -> NetworkConfig:
+        """Form of the network."""
+        return dataclasses.replace(
+            NETWORKS[self.preset],
+            detail_size=self.frame_size,
+            detail=self.detail,
+            fusion=self.fusion,
+            adapters=self.adapters,
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of all that decides the result; folder, device and number of steps do not count."""
+        values = self.model_dump(mode="json", exclude={"data", "device"})
+        values["schedule"].pop("steps")
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def with_steps(self, steps: int | None) -> "Recipe":
+        """Return the same recipe with another number of steps."""
+        if steps is None:
+            return self
+        if steps < 1:
+            raise UserError(f"--steps {steps}: at least one step is needed.")
+        return self.model_copy(update={"schedule": self.schedule.model_copy(update={"steps": steps})})
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    path : path-like
+        A YAML file, or the name of a shipped recipe (``unify``, ``smoke``).
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or with every problem in it, one a line.
+    """
+    file = Path(path)
+    if not file.is_file() and (RECIPES / f"{path}.yaml").is_file():
+        file = RECIPES / f"{path}.yaml"
+    if not file.is_file():
+        shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        raise UserError(f"no recipe at {path}; shipped ones are {shipped}.")
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is no YAML file: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} holds no keys; see docs/training.md.")
+    return parse_recipe(values)
+
+
+def parse_recipe(values: Mapping[str, Any]) -> Recipe:
+    """Check a mapping as read from YAML; raises :class:`RecipeError` with every problem, one a line."""
+    try:
+        return Recipe.model_validate(dict(values))
+    except ValidationError as error:
+        raise RecipeError("\n".join(_explain(dict(e)) for e in error.errors())) from None
+
+
+_BLOCKS: Mapping[str, type[_Block]] = MappingProxyType(
+    {
+        "sources": SourceRecipe,
+        "schedule": ScheduleRecipe,
+        "loss": LossRecipe,
+        "augmentation": AugmentationRecipe,
+    }
+)
+
+
+def _explain(error: dict[str, Any]) -> str:
+    place = [str(part) for part in error["loc"]]
+    where = ".".join(place)
+    if error["type"] == "extra_forbidden":
+        block: type[_Block] = _BLOCKS[place[0]] if len(place) > 1 else Recipe
+        return f"recipe: unknown key {where!r}; {_near(place[-1], block.model_fields)}"
+    message = error["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"recipe: {where + ': ' if where else ''}{message[0].lower() + message[1:]}."
+
+
+def _near(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

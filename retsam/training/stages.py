@@ -1,0 +1,250 @@
+"""Stages of training, each from a recipe to a file of weights. So far: ``unify``."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from retsam import __version__
+from retsam.errors import UserError
+from retsam.segmentation.network.model import RetSAM
+from retsam.taxonomy import TARGETS, Evidence
+from retsam.training.augment import Augmentation
+from retsam.training.batches import Sampler
+from retsam.training.data import Parts, load_parts
+from retsam.training.losses import LossWeights
+from retsam.training.recipe import Recipe
+from retsam.training.sources import PHANTOM
+from retsam.training.trainer import CURVE, Schedule, Trainer, Weights
+from retsam.training.validate import Report, validate
+
+log = logging.getLogger(__name__)
+
+RECIPE, WEIGHTS, PICTURE = "recipe.json", "weights.safetensors", "curve.png"
+
+LINE_EVERY = 20.0
+"""Seconds between lines about the loss."""
+
+LICENCE = "not decided; see the licences of the data"
+
+Say = Callable[[str], None]
+
+
+def unify(
+    recipe: Recipe,
+    out: Path,
+    *,
+    device: str | None = None,
+    cache: Path | None = None,
+    workers: int | None = None,
+    say: Say = log.info,
+    show: Callable[[int], None] = lambda done: None,
+) -> Path:
+    """Train one network for every target on all sources of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    out : Path
+        Folder of the run: ``recipe.json``, ``curve.csv``, ``curve.png``, ``state.pt``, ``best.pt`` and, at the end,
+        ``weights.safetensors``. A run that was stopped goes on in it.
+    device : str, optional
+        The recipe's by default.
+    cache : Path, optional
+        Folder of packed frames; ``out / "cache"`` by default.
+    workers : int, optional
+        Processes that make frames.
+    say : callable
+        Takes lines.
+    show : callable
+        Takes the number of steps done.
+
+    Returns
+    -------
+    Path
+        The file of weights.
+
+    Raises
+    ------
+    UserError
+        For a device that is not there, a folder that holds a run of another recipe, or data that are missing.
+    """
+    place = find_device(device or recipe.device)
+    _claim(recipe, out)
+    parts = load_parts(recipe, cache or out / "cache", workers, say)
+    say(f"{len(parts.train)} frames to train on, {len(parts.validation)} to validate on; device {place}")
+    reporter = _Reporter(recipe.schedule.steps, say, show, out)
+
+    def judge(model: RetSAM) -> dict[str, float]:
+        return reporter.validated(validate(model, parts.validation, place)).flat()
+
+    trainer = Trainer(
+        out,
+        recipe.network,
+        _sampler(recipe, parts),
+        Schedule(**recipe.schedule.model_dump()),
+        LossWeights(**recipe.loss.model_dump()),
+        judge,
+        place,
+        after_step=reporter.step,
+    )
+    if trainer.progress.step:
+        say(f"goes on after step {trainer.progress.step}")
+    reporter.restart(trainer.progress.step)
+    return _finish(recipe, parts, trainer.run(), place, out, say)
+
+
+def find_device(name: str) -> str:
+    """Device to train on; ``auto`` is the first GPU if there is one.
+
+    Raises
+    ------
+    UserError
+        If the name is none, or the device is not there.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise UserError(f"no device {name!r}; use auto, cpu, cuda or cuda:N.")
+    if kind == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cuda" and (not torch.cuda.is_available() or int(index or 0) >= torch.cuda.device_count()):
+        raise UserError(f"there is no device {name!r} here; use cpu or auto.")
+    return name
+
+
+def _claim(recipe: Recipe, out: Path) -> None:
+    """Note the recipe in the folder, or see that it is the one that was noted there."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; give a folder.")
+    path = out / RECIPE
+    if path.exists():
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        if noted["digest"] != recipe.digest():
+            now = recipe.model_dump(mode="json")
+            differ = [k for k, v in now.items() if k not in ("data", "device") and v != noted["recipe"].get(k)]
+            raise UserError(f"{out} holds a run of another recipe ({', '.join(differ)} differ); give another folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    content = {"digest": recipe.digest(), "recipe": recipe.model_dump(mode="json", exclude={"data", "device"})}
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _sampler(recipe: Recipe, parts: Parts) -> Sampler:
+    share = {s.name: s.share for s in recipe.sources if s.role == "train" and s.share > 0}
+    frames = [frame for frame in parts.train if frame.source in share and frame.known]
+    augmentation = Augmentation(**recipe.augmentation.model_dump())
+    return Sampler(frames, share, recipe.network, recipe.batch, recipe.crop, augmentation, recipe.seed)
+
+
+class _Reporter:
+    """Says how training goes: lines about loss and speed, one about each validation, the picture of the curve."""
+
+    def __init__(self, steps: int, say: Say, show: Callable[[int], None], out: Path) -> None:
+        self.steps, self.say, self.show, self.out = steps, say, show, out
+        self.restart(0)
+
+    def restart(self, step: int) -> None:
+        self.last, self.since = step, time.monotonic()
+
+    def step(self, done: int, terms: Mapping[str, torch.Tensor]) -> None:
+        self.show(done)
+        seconds = time.monotonic() - self.since
+        if seconds < LINE_EVERY and done % 1000 and done != self.steps:
+            return
+        losses = ", ".join(f"{name} {float(term):.3f}" for name, term in terms.items())
+        self.say(f"step {done}/{self.steps}: {(done - self.last) / max(seconds, 1e-9):.2f} steps/s, {losses}")
+        self.restart(done)
+
+    def validated(self, report: Report) -> Report:
+        self.say(f"validation: {describe(report)}")
+        draw_curve(self.out)
+        self.restart(self.last)
+        return report
+
+
+def describe(report: Report) -> str:
+    """One line about a validation: the score, then each target that real photographs judge."""
+    real = [t for t, r in report.targets.items() if any(not key.startswith(PHANTOM) for key in r.metrics)]
+    named = real or [t for t in ("vessel", "optic_disc", "fovea") if t in report.targets]
+    values = ", ".join(f"{target} {report.targets[target].value:.3f}" for target in named)
+    return f"score {report.score:.4f} ({values})"
+
+
+def draw_curve(out: Path) -> None:
+    """Draw ``curve.png`` from ``curve.csv``: loss and score by step; nothing before there is a row."""
+    from matplotlib.figure import Figure
+
+    if not (out / CURVE).exists():
+        return
+    table = pd.read_csv(out / CURVE)
+    terms = [name for name in ("dice", "cross_entropy", "cldice", "consistency") if name in table]
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name in terms:
+        left.plot(table["step"], table[name], marker=".", label=name)
+    left.set(xlabel="step", ylabel="term of the loss", ylim=(0, None))
+    left.legend(frameon=False)
+    right.plot(table["step"], table["score"], marker=".", color="black")
+    right.set(xlabel="step", ylabel="validation score", ylim=(0, 1))
+    unfinished = out / "curve.tmp"
+    figure.savefig(unfinished, dpi=120, format="png")
+    unfinished.replace(out / PICTURE)
+
+
+def _finish(recipe: Recipe, parts: Parts, weights: Weights, device: str, out: Path, say: Say) -> Path:
+    """Validate the best weights once more, for thresholds and evidence, and write them as a checkpoint."""
+    from retsam.segmentation.network import checkpoint
+
+    model = RetSAM(recipe.network)
+    model.load_state_dict(weights)
+    report = validate(model.to(device).eval(), parts.validation, device)
+    draw_curve(out)
+    settings = recipe.model_dump(mode="json", exclude={"data", "device"})
+    metadata = checkpoint.Metadata(
+        name=recipe.preset,
+        targets=target_records(report, parts),
+        data=tuple(_data_rows(parts)),
+        stages=({"stage": "unify", "score": round(report.score, 4), **settings},),
+        licence=LICENCE,
+        version=__version__,
+    )
+    path = out / WEIGHTS
+    digest = checkpoint.save(path, recipe.network, weights, metadata)
+    say(f"best weights: {describe(report)}")
+    say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {digest[:12]}")
+    return path
+
+
+def target_records(report: Report, parts: Parts) -> dict[str, Any]:
+    """Records of the targets that some training frame shows, in the order of the taxonomy."""
+    from retsam.segmentation.network.checkpoint import TargetRecord
+
+    shown = {target for frame in parts.train for target in (*frame.packed, *frame.points)}
+    records = {}
+    for target in TARGETS:
+        if target not in shown:
+            continue
+        result = report.targets.get(target)
+        if result is None:
+            records[target] = TargetRecord(Evidence.PHANTOM.value, 0.5, {})
+        else:
+            kept = {k: round(v, 4) for k, v in result.metrics.items() if np.isfinite(v)}
+            records[target] = TargetRecord(result.evidence, result.threshold, kept)
+    return records
+
+
+def _data_rows(parts: Parts) -> list[dict[str, Any]]:
+    rows = []
+    for role, frames in (("train", parts.train), ("validation", parts.validation)):
+        for source in parts.licence:
+            if count := sum(frame.source == source for frame in frames):
+                known = {"set": source, "split": parts.split[source], "licence": parts.licence[source]}
+                rows.append({**known, "role": role, "n": count})
+    return rows
