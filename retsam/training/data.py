@@ -104,12 +104,10 @@ def load_parts(recipe: Recipe, cache: Path | None = None, workers: int | None = 
     for source in recipe.sources:
         rows = source_rows(recipe, source, cache, workers, say)
         frames[source.name] = [_restricted(unpack(row, source.name), source) for row in rows]
-    held = {f.name for source in recipe.sources for f in validation_part(frames[source.name], source)}
     everything = [frame for part in frames.values() for frame in part]
-    if copies := copies_of(held, [frame for frame in everything if frame.source != PHANTOM]):
-        say(f"{len(copies)} photographs are also in the validation part of another source, and go there")
-        held |= copies
-    train = tuple(f for f in everything if f.name not in held)
+    held = held_back(recipe.sources, frames, say)
+    trained = {source.name for source in recipe.sources if source.role == "train"}
+    train = tuple(f for f in everything if f.name not in held and f.source in trained)
     for source in recipe.sources:
         if source.role == "train" and source.share and not any(f.source == source.name for f in train):
             raise UserError(f"{source.name}: validation takes all {len(frames[source.name])} photographs; lower it.")
@@ -304,6 +302,24 @@ def _restricted(frame: LabelledFrame, source: SourceRecipe) -> LabelledFrame:
         raise UserError(f"{source.name} annotates none of {', '.join(source.targets)}.")
     packed = {name: bits for name, bits in frame.packed.items() if name not in frame.known - known}
     return replace(frame, known=known, packed=packed, points={t: p for t, p in frame.points.items() if t in known})
+
+
+def held_back(sources: Sequence[SourceRecipe], frames: Mapping[str, Sequence[LabelledFrame]], say: Say) -> set[str]:
+    """Names of the frames for validation. A photograph in several sources is where the first of them has it."""
+    held: set[str] = set()
+    earlier: list[LabelledFrame] = []
+    for source in sources:
+        mine = list(frames[source.name])
+        real = [] if source.name == PHANTOM else mine
+        names = {frame.name for frame in mine}
+        forced = copies_of(held, [*earlier, *real]) & names
+        bound = copies_of({f.name for f in earlier} - held, [*earlier, *real]) & names
+        free = [frame for frame in mine if frame.name not in forced | bound]
+        if forced | bound:
+            say(f"{source.name}: {len(forced | bound)} photographs are also in a source before it, and follow it")
+        held |= forced | {frame.name for frame in validation_part(free, source)}
+        earlier += real
+    return held
 
 
 def validation_part(frames: Sequence[LabelledFrame], source: SourceRecipe) -> list[LabelledFrame]:

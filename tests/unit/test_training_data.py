@@ -188,3 +188,15 @@ def test_processes_make_the_same_bytes(tmp_path, monkeypatch):
 
 def test_phantoms_are_packed_only_when_asked_for(tmp_path):
     assert pack_cache(phantoms(), tmp_path, 1) == []
+
+
+def test_a_copy_follows_the_source_before_it():
+    first = [eye(f"idrid-{i}", seed=i) for i in range(6)]
+    copies = [replace(f, name=f.name.replace("idrid", "other"), source="other") for f in first]
+    others = [eye(f"other-{i}", "other", seed=i) for i in range(10, 14)]
+    sources = [SourceRecipe(name="idrid", validation=2), SourceRecipe(name="drive", validation=2)]
+    held = data.held_back(sources, {"idrid": first, "drive": [*copies, *others]}, lambda text: None)
+    kept = {name.split("-")[1] for name in held if name.startswith("idrid")}
+    assert len(kept) == 2
+    assert {name for name in held if name in {f.name for f in copies}} == {f"other-{i}" for i in kept}
+    assert len(held) == 6
