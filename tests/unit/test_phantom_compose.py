@@ -91,7 +91,7 @@ def test_every_phantom_is_consistent(seed: int, eye: str, camera: str, quality: 
         assert phantom.masks["optic_disc"].any()
         np.testing.assert_allclose(np.argwhere(phantom.masks["optic_disc"]).mean(axis=0)[::-1], phantom.disc, atol=0.6)
         disc_area = math.pi / 4 * (phantom.anatomy.disc_diameter * phantom.view.grid.scale) ** 2
-        assert phantom.masks["optic_disc"].sum() == pytest.approx(disc_area, rel=0.08)
+        assert phantom.masks["optic_disc"].sum() == pytest.approx(disc_area, rel=0.06)
 
 
 def test_an_eye_without_disease_has_no_finding_and_one_that_is_asked_for_is_there() -> None:
@@ -126,9 +126,8 @@ def test_a_second_shot_is_the_same_eye_under_another_light() -> None:
 @given(st.integers(0, 2**32 - 1), st.sampled_from(sorted(CAMERAS)))
 def test_left_eye_is_the_mirror_of_the_right(seed: int, camera: str) -> None:
     right, left = (render(seed, 128, eye=eye, camera=camera) for eye in ("OD", "OS"))
-    for name in set(right.masks) - {"artifact", FOV}:
-        mirrored = left.masks[name][:, ::-1]
-        assert (right.masks[name] != mirrored).mean() < 2e-3, name
+    for name, mask in right.masks.items():
+        np.testing.assert_array_equal(mask, left.masks[name][:, ::-1], err_msg=name)
     width = right.image.shape[1]
     assert right.disc == pytest.approx((width - 1 - left.disc[0], left.disc[1]))
 
@@ -152,7 +151,7 @@ def test_the_pipeline_finds_the_true_field_of_view(camera: str) -> None:
     phantom = render(4, 384, camera=camera, quality=0.9, diseases={})
     found = find_field(phantom.image)
     assert (found.x, found.y, found.radius) == pytest.approx(
-        (phantom.field.x, phantom.field.y, phantom.field.radius), abs=0.02 * phantom.field.radius
+        (phantom.field.x, phantom.field.y, phantom.field.radius), abs=0.015 * phantom.field.radius
     )
 
 
