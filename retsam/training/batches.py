@@ -21,6 +21,9 @@ FOVEA_SIGMA = 0.012
 UNSURE = ("artery", "vein")
 """Targets that pixels left open by the annotators do not count for."""
 
+SPREAD = frozenset({"vessel", "artery", "vein", "tessellation", UNCERTAIN})
+"""What nearly every crop shows."""
+
 ROUND = (1.15, 0.7)
 """A view magnified by at least the first has, with the second as probability, a round field of its own."""
 
@@ -80,6 +83,8 @@ class Sampler:
         Side of the detail crops, pixels, a multiple of 16.
     augmentation : Augmentation
     seed : int
+    focus : float
+        Share of the crops that are laid around something marked.
     """
 
     frames: Sequence[LabelledFrame]
@@ -89,6 +94,7 @@ class Sampler:
     crop: int
     augmentation: Augmentation
     seed: int
+    focus: float = 0.0
 
     def __post_init__(self) -> None:
         sizes = {frame.size for frame in self.frames}
@@ -119,9 +125,8 @@ class Sampler:
         """Batch of a step."""
         frames = [self.frames[i] for i in self.indices(step)]
         seed = int(np.random.SeedSequence([self.seed, step, 1]).generate_state(1, np.uint64)[0] >> 1)
-        return make_batch(
-            frames, torch.Generator().manual_seed(seed), self.config, self.crop, self.augmentation, device
-        )
+        generator = torch.Generator().manual_seed(seed)
+        return make_batch(frames, generator, self.config, self.crop, self.augmentation, device, self.focus)
 
 
 @dataclass(frozen=True)
@@ -133,12 +138,24 @@ class View:
     round: torch.Tensor
 
     @classmethod
-    def draw(cls, generator: torch.Generator, count: int, augmentation: Augmentation, share: float) -> "View":
-        """Draw views of ``count`` frames whose crops are ``share`` of them wide."""
+    def draw(
+        cls,
+        generator: torch.Generator,
+        frames: Sequence[LabelledFrame],
+        augmentation: Augmentation,
+        share: float,
+        focus: float,
+    ) -> "View":
+        """Draw views of frames, whose crops are ``share`` of them wide; ``focus`` of these around something marked."""
+        count = len(frames)
         affine = draw_affine(generator, count, augmentation)
         zoom = affine[:, :, :2].det().abs().rsqrt()
         circle = (zoom > ROUND[0]) & (torch.rand(count, generator=generator) < ROUND[1])
-        return cls(affine, _crop_box(generator, count, share), circle)
+        box = _crop_box(generator, count, share)
+        if focus > 0.0:
+            for row, frame in enumerate(frames):
+                box[row] = _focused(generator, frame, affine[row], box[row], focus)
+        return cls(affine, box, circle)
 
     def to(self, device: torch.device) -> "View":
         """Return the same on another device."""
@@ -152,6 +169,7 @@ def make_batch(
     crop: int,
     augmentation: Augmentation,
     device: torch.device | str = "cpu",
+    focus: float = 0.0,
 ) -> Batch:
     """Look at frames through random views; what is seen and what is true move together.
 
@@ -166,6 +184,8 @@ def make_batch(
         Side of the detail crops, pixels.
     augmentation : Augmentation
     device : torch.device or str
+    focus : float
+        Share of the crops that are laid around something marked.
 
     Returns
     -------
@@ -173,7 +193,7 @@ def make_batch(
     """
     count, device = len(frames), torch.device(device)
     share = crop / config.detail_size
-    view = View.draw(generator, count, augmentation, share).to(device)
+    view = View.draw(generator, frames, augmentation, share, focus).to(device)
     light = Light.draw(generator, count, augmentation).to(device)
     whole = whole_frame_box(count, device)
     stack = torch.from_numpy(np.stack([_picture(f) for f in frames])).to(device).float()
@@ -224,6 +244,30 @@ def _crop_box(generator: torch.Generator, count: int, share: float) -> torch.Ten
     place = 0.5 * (torch.rand(count, 2, generator=generator) + torch.rand(count, 2, generator=generator))
     corner = place * (1.0 - share)
     return torch.cat([corner, corner + share], dim=1)
+
+
+def _focused(
+    generator: torch.Generator, frame: LabelledFrame, affine: torch.Tensor, box: torch.Tensor, focus: float
+) -> torch.Tensor:
+    """Move a crop, by chance, so that a marked place of a random target lies somewhere in its inner half.
+
+    Vessels are everywhere and need no such help; a random crop rarely shows a cotton-wool spot.
+    """
+    chance, which, pixel, *jitter = torch.rand(5, generator=generator).tolist()
+    choices = sorted((set(frame.packed) | set(frame.points)) - SPREAD)
+    if chance >= focus or not choices:
+        return box
+    target = choices[int(which * len(choices))]
+    if target in frame.points:
+        place = torch.tensor(frame.points[target])
+    else:
+        marked = np.flatnonzero(frame.mask(target))
+        place = torch.tensor(divmod(int(marked[int(pixel * len(marked))]), frame.size)[::-1])
+    at = 2.0 * (place + 0.5) / frame.size - 1.0
+    seen = torch.linalg.solve(affine[:, :2], at - affine[:, 2]) / 2.0 + 0.5
+    side = float(box[2] - box[0])
+    corner = (seen - side * (0.25 + 0.5 * torch.tensor(jitter))).clamp(0.0, 1.0 - side)
+    return torch.cat([corner, corner + side])
 
 
 def _plane(frames: Sequence[LabelledFrame], order: Sequence[str], view: View, fov: torch.Tensor) -> Plane:

@@ -68,8 +68,8 @@ class Parts:
 
     Attributes
     ----------
-    train, validation : tuple of LabelledFrame
-        No photograph is in both.
+    train, validation, test : tuple of LabelledFrame
+        No photograph is in two of them. The test's are never looked at in training.
     licence : mapping of str to str
         By source.
     split : mapping of str to str
@@ -78,6 +78,7 @@ class Parts:
 
     train: tuple[LabelledFrame, ...]
     validation: tuple[LabelledFrame, ...]
+    test: tuple[LabelledFrame, ...] = ()
     licence: Mapping[str, str] = field(default_factory=dict)
     split: Mapping[str, str] = field(default_factory=dict)
 
@@ -110,9 +111,11 @@ def load_parts(recipe: Recipe, cache: Path | None = None, workers: int | None = 
     train = tuple(f for f in everything if f.name not in held and f.source in trained)
     for source in recipe.sources:
         if source.role == "train" and source.share and not any(f.source == source.name for f in train):
-            raise UserError(f"{source.name}: validation takes all {len(frames[source.name])} photographs; lower it.")
-    validation = tuple(f for f in everything if f.name in held)
-    return Parts(train, validation, {s.name: _licence(s) for s in recipe.sources}, _splits(recipe))
+            raise UserError(
+                f"{source.name}: validation and test take all {len(frames[source.name])} photographs; lower them."
+            )
+    validation, test = (tuple(f for f in everything if held.get(f.name) == role) for role in ("validation", "test"))
+    return Parts(train, validation, test, {s.name: _licence(s) for s in recipe.sources}, _splits(recipe))
 
 
 def pack_cache(
@@ -304,29 +307,38 @@ def _restricted(frame: LabelledFrame, source: SourceRecipe) -> LabelledFrame:
     return replace(frame, known=known, packed=packed, points={t: p for t, p in frame.points.items() if t in known})
 
 
-def held_back(sources: Sequence[SourceRecipe], frames: Mapping[str, Sequence[LabelledFrame]], say: Say) -> set[str]:
-    """Names of the frames for validation. A photograph in several sources is where the first of them has it."""
-    held: set[str] = set()
+def held_back(
+    sources: Sequence[SourceRecipe], frames: Mapping[str, Sequence[LabelledFrame]], say: Say
+) -> dict[str, str]:
+    """Role, ``validation`` or ``test``, of every frame that is not trained on, by its name.
+
+    A photograph in several sources has the role that the first of them gives it.
+    """
+    held: dict[str, str] = {}
     earlier: list[LabelledFrame] = []
     for source in sources:
         mine = list(frames[source.name])
         real = [] if source.name == PHANTOM else mine
         names = {frame.name for frame in mine}
-        forced = copies_of(held, [*earlier, *real]) & names
-        bound = copies_of({f.name for f in earlier} - held, [*earlier, *real]) & names
-        free = [frame for frame in mine if frame.name not in forced | bound]
-        if forced | bound:
-            say(f"{source.name}: {len(forced | bound)} photographs are also in a source before it, and follow it")
-        held |= forced | {frame.name for frame in validation_part(free, source)}
+        follows: dict[str, str] = {}
+        for role in ("train", "validation", "test"):
+            leaders = {f.name for f in earlier if held.get(f.name, "train") == role}
+            follows |= dict.fromkeys(copies_of(leaders, [*earlier, *real]) & names, role)
+        if follows:
+            say(f"{source.name}: {len(follows)} photographs are also in a source before it, and follow it")
+        free = [frame for frame in mine if frame.name not in follows]
+        held |= {name: role for name, role in follows.items() if role != "train"} | kept_apart(free, source)
         earlier += real
     return held
 
 
-def validation_part(frames: Sequence[LabelledFrame], source: SourceRecipe) -> list[LabelledFrame]:
-    """Frames kept for validation: the first by a hash of their names, whatever their order or number."""
+def kept_apart(frames: Sequence[LabelledFrame], source: SourceRecipe) -> dict[str, str]:
+    """Frames for validation, then for the test: the first by a hash of their names, whatever their order or number."""
     if source.role == "validation":
-        return list(frames)
-    return sorted(frames, key=lambda frame: hashlib.sha256(frame.name.encode()).hexdigest())[: source.validation]
+        return {frame.name: "validation" for frame in frames}
+    order = sorted((frame.name for frame in frames), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    roles = ["validation"] * source.validation + ["test"] * source.test
+    return dict(zip(order, roles, strict=False))
 
 
 def thumbnail(frame: LabelledFrame) -> NDArray[np.float32]:

@@ -16,12 +16,17 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from retsam.segmentation.network.config import CHANNELS, FINE
+from retsam.segmentation.network.config import CHANNELS, FINE, HEADS
 from retsam.segmentation.network.model import Logits
 from retsam.training.batches import Batch, Plane
 
 SMOOTH = 1.0
 """Pixels added to both sides of a ratio."""
+
+MINOR = frozenset(
+    t for head in HEADS if head.name in ("phenotypes", "vessel_signs", "other_lesions") for t in head.targets
+)
+"""Targets that no annotated photograph shows."""
 
 THINNING = 4
 """Steps of thinning at half the resolution: vessels up to 16 pixels wide become lines."""
@@ -38,6 +43,9 @@ class LossWeights:
         Dice of each sample by itself (batch-size dynamic Dice); False pools the batch, for ablation.
     focal_gamma : float
         Above 0 the cross-entropy is focal.
+    minor : float
+        Weight of the targets that only phantoms show, beside 1 for the others; a phantom knows more of them than of
+        all others together.
     """
 
     dice: float = 1.0
@@ -46,6 +54,7 @@ class LossWeights:
     consistency: float = 0.1
     per_image: bool = True
     focal_gamma: float = 0.0
+    minor: float = 0.2
 
 
 def compute_loss(logits: Logits, batch: Batch, weights: LossWeights) -> dict[str, torch.Tensor]:
@@ -55,13 +64,15 @@ def compute_loss(logits: Logits, batch: Batch, weights: LossWeights) -> dict[str
         (logits.wide[:, [CHANNELS.index(t) - len(FINE) for t in batch.wide.targets]], batch.wide),
     ]
     planes = [(values.float(), plane) for values, plane in planes if plane.targets]
+    importance = torch.tensor([weights.minor if t in MINOR else 1.0 for _, p in planes for t in p.targets])
+    importance = importance.to(logits.fine.device)
     terms: dict[str, torch.Tensor] = {}
     if weights.dice:
         pairs = [dice_pairs(v, p.labels, p.known, p.valid, per_image=weights.per_image) for v, p in planes]
-        terms["dice"] = weights.dice * _mean_over(pairs)
+        terms["dice"] = weights.dice * _mean_of_samples(pairs, importance)
     if weights.cross_entropy:
         pairs = [cross_entropy_pairs(v, p.labels, p.known, p.valid, weights.focal_gamma) for v, p in planes]
-        terms["cross_entropy"] = weights.cross_entropy * _mean_over(pairs)
+        terms["cross_entropy"] = weights.cross_entropy * _mean_of_samples(pairs, importance)
     return terms | _vessel_terms(logits.fine.float(), batch.fine, batch.fov, weights)
 
 
@@ -189,6 +200,23 @@ def soft_skeleton(x: torch.Tensor, steps: int) -> torch.Tensor:
 def _erode(x: torch.Tensor) -> torch.Tensor:
     lying, standing = -F.max_pool2d(-x, (1, 3), 1, (0, 1)), -F.max_pool2d(-x, (3, 1), 1, (1, 0))
     return torch.minimum(lying, standing)
+
+
+def _mean_of_samples(pairs: list[tuple[torch.Tensor, torch.Tensor]], importance: torch.Tensor) -> torch.Tensor:
+    """Mean over samples of the weighted mean over the targets of each, so that all photographs count alike.
+
+    Parameters
+    ----------
+    pairs : list of two tensors, (B, t) or (t,) each
+        Values and their weights, of the targets of each plane; without B they were pooled over the batch.
+    importance : (T,) tensor
+        Weight of every target, T the sum of all t.
+    """
+    values = torch.cat([value for value, _ in pairs], dim=-1)
+    weight = torch.cat([w for _, w in pairs], dim=-1) * importance
+    total = weight.sum(dim=-1)
+    mean = (values * weight).sum(dim=-1) / total.clamp_min(1e-6)
+    return mean.sum() / (total > 0).sum().clamp_min(1)
 
 
 def _mean_over(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:

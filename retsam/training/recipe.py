@@ -57,6 +57,7 @@ class SourceRecipe(_Block):
     share: float = Field(1.0, ge=0, description="Weight of the source among the samples of a batch.")
     role: Literal["train", "validation"] = Field("train", description="validation keeps all of it out of training.")
     validation: int = Field(0, ge=0, description="Photographs of a training source kept for validation.")
+    test: int = Field(0, ge=0, description="Photographs kept out of training and validation, to judge the result by.")
     split: Literal["train", "val", "test", "all"] = Field("train", description="Official part.")
     targets: tuple[str, ...] | None = Field(None, description="Targets to use; null takes all that it annotates.")
     exclude: tuple[str, ...] = Field((), description="Photographs to leave out, by their stem.")
@@ -118,6 +119,7 @@ class LossRecipe(_Block):
     consistency: float = Field(0.1, ge=0)
     per_image: bool = True
     focal_gamma: float = Field(0.0, ge=0)
+    minor: float = Field(0.2, ge=0)
 
 
 class AugmentationRecipe(_Block):
@@ -146,6 +148,7 @@ class Recipe(_Block):
     frame_size: int = Field(1024, ge=64, multiple_of=64, description="Side of the canonical frame, pixels.")
     data: str = Field("data", description="Folder around the data sets; RETSAM_DATA, where it is set, comes first.")
     sources: tuple[SourceRecipe, ...]
+    focus: float = Field(0.5, ge=0, le=1, description="Share of the crops that are laid around something marked.")
     crop: int = Field(512, ge=16, multiple_of=16, description="Side of the crops that are trained on, pixels.")
     batch: int = Field(16, ge=1, description="Crops a step.")
     schedule: ScheduleRecipe

@@ -140,7 +140,7 @@ def _sampler(recipe: Recipe, parts: Parts) -> Sampler:
     share = {s.name: s.share for s in recipe.sources if s.role == "train" and s.share > 0}
     frames = [frame for frame in parts.train if frame.source in share and frame.known]
     augmentation = Augmentation(**recipe.augmentation.model_dump())
-    return Sampler(frames, share, recipe.network, recipe.batch, recipe.crop, augmentation, recipe.seed)
+    return Sampler(frames, share, recipe.network, recipe.batch, recipe.crop, augmentation, recipe.seed, recipe.focus)
 
 
 class _Reporter:
@@ -242,9 +242,11 @@ def target_records(report: Report, parts: Parts) -> dict[str, Any]:
 
 def _data_rows(parts: Parts) -> list[dict[str, Any]]:
     rows = []
-    for role, frames in (("train", parts.train), ("validation", parts.validation)):
+    for role, frames in (("train", parts.train), ("validation", parts.validation), ("test", parts.test)):
         for source in parts.licence:
-            if count := sum(frame.source == source for frame in frames):
+            names = [frame.name.removeprefix(f"{source}-") for frame in frames if frame.source == source]
+            if names:
                 known = {"set": source, "split": parts.split[source], "licence": parts.licence[source]}
-                rows.append({**known, "role": role, "n": count})
+                held = {} if role == "train" or source == PHANTOM else {"images": sorted(names)}
+                rows.append({**known, "role": role, "n": len(names), **held})
     return rows

@@ -133,7 +133,9 @@ def probabilities(
     known = [target for target in CHANNELS if target in frame.known]
     bare = replace(frame, known=frozenset(), packed={}, points={})  # labels are not looked through the view
     views = torch.Generator().manual_seed(0)
-    logits = model(*make_batch([bare], views, model.config, frame.size, NONE, device).inputs).full()[0]
+    inputs = make_batch([bare], views, model.config, frame.size, NONE, device).inputs
+    with torch.autocast(torch.device(device).type, torch.bfloat16):
+        logits = model(*inputs).full()[0]
     maps = torch.sigmoid(logits[[CHANNELS.index(target) for target in known]].float()).cpu().numpy()
     return dict(zip(known, maps, strict=True))
 

@@ -184,12 +184,30 @@ def test_weights_scale_terms_and_0_leaves_them_out(generator):
     assert two["cldice"].item() == pytest.approx(0.5 * one["cldice"].item())
 
 
-def test_planes_are_averaged_together(generator):
+@pytest.mark.parametrize("minor", [1.0, 0.2])
+def test_targets_of_both_planes_are_averaged_within_a_sample(generator, minor):
+    """``edema`` is shown by phantoms only and counts ``minor`` beside 1 of the others."""
     batch, logits = batch_of(generator, ("drusen",), ("optic_disc", "edema")), logits_of(generator)
-    got = compute_loss(logits, batch, LossWeights(1.0, 1.0, 0.0, 0.0))
+    got = compute_loss(logits, batch, LossWeights(1.0, 1.0, 0.0, 0.0, minor=minor))
     at = [WIDE.index(t) for t in batch.wide.targets]
     fine, wide = batch.fine, batch.wide
     for name, loss in (("dice", dynamic_dice), ("cross_entropy", cross_entropy)):
         a = loss(logits.fine[:, [FINE.index("drusen")]], fine.labels, fine.known, fine.valid).item()
-        b = loss(logits.wide[:, at], wide.labels, wide.known, wide.valid).item()
-        assert got[name].item() == pytest.approx((a + 2 * b) / 3, abs=1e-5)
+        b, c = (
+            loss(logits.wide[:, [i]], wide.labels[:, [j]], wide.known[:, [j]], wide.valid).item()
+            for j, i in enumerate(at)
+        )
+        assert got[name].item() == pytest.approx((a + b + minor * c) / (2 + minor), abs=1e-5)
+
+
+def test_every_sample_counts_alike_however_much_of_it_is_known(generator):
+    """One sample with all targets, one with a single target: each has half of the say."""
+    known = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    batch, logits = batch_of(generator, ("microaneurysm", "drusen"), (), known), logits_of(generator)
+    got = compute_loss(logits, batch, LossWeights(0.0, 1.0, 0.0, 0.0))["cross_entropy"].item()
+    at, plane = [FINE.index(t) for t in batch.fine.targets], batch.fine
+    single = [
+        cross_entropy(logits.fine[i : i + 1, at], *(x[i : i + 1] for x in (plane.labels, plane.known, plane.valid)))
+        for i in range(2)
+    ]
+    assert got == pytest.approx(sum(x.item() for x in single) / 2, abs=1e-5)

@@ -248,6 +248,23 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
+def test_focused_crops_show_what_is_marked():
+    """A small mark that most crops would miss; with a focus of 1 every crop has it, as the view does."""
+    mark = np.zeros((SIZE, SIZE), bool)
+    mark[20:23, 40:43] = True
+    image = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    frame = pack("idrid-a", "idrid", image, np.ones((SIZE, SIZE), bool), {"cotton_wool_spot": mark, "vessel": ~mark})
+    wide = replace(NONE, magnification=(0.8, 1.0), rotation=180.0, mirror=True)
+    shown = {}
+    for focus in (0.0, 1.0):
+        draws = Sampler([frame], {"idrid": 1.0}, TINY, 1, SIZE // 4, wide, 5, focus)
+        batches = [draws.at(step) for step in range(40)]
+        spots = [b.fine.labels[0, b.fine.targets.index("cotton_wool_spot")] for b in batches]
+        shown[focus] = np.mean([bool((spot > 0.3).any()) for spot in spots])
+    assert shown[1.0] == 1.0
+    assert shown[0.0] < 0.5
+
+
 class Killed(Exception):
     """Stands for the end of the process."""
 
@@ -339,7 +356,7 @@ def test_a_small_network_learns_two_frames_by_heart(tmp_path):
     frames = [phantom_frame(seed, SIZE, diseases={}, camera="round45") for seed in (0, 1)]
     draws = Sampler(frames, {"phantom": 1.0}, TINY, 2, SIZE, NONE, 0)
     schedule = Schedule(40, learning_rate=4e-2, warmup=4, validate_every=8)
-    Trainer(tmp_path, TINY, draws, schedule, LossWeights(), lambda model: {"score": 0.0}).run()
+    Trainer(tmp_path, TINY, draws, schedule, LossWeights(minor=1.0), lambda model: {"score": 0.0}).run()
     curve = pd.read_csv(tmp_path / "curve.csv")
     assert curve["dice"].iloc[-1] < 0.75 * curve["dice"].iloc[0]
     assert curve["cross_entropy"].iloc[-1] < 0.4 * curve["cross_entropy"].iloc[0]

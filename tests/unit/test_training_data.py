@@ -9,7 +9,7 @@ from PIL import Image
 
 from retsam.errors import UserError
 from retsam.training import data
-from retsam.training.data import cache_file, compress, copies_of, load_parts, pack_cache, unpack, validation_part
+from retsam.training.data import cache_file, compress, copies_of, kept_apart, load_parts, pack_cache, unpack
 from retsam.training.frames import LabelledFrame, pack
 from retsam.training.recipe import SourceRecipe, parse_recipe
 
@@ -75,16 +75,16 @@ def test_broken_cache_is_said(tmp_path):
         load_parts(recipe, tmp_path, 1)
 
 
-def test_validation_part_does_not_depend_on_order_or_company():
-    frames = [eye(f"idrid-{i}", seed=i) for i in range(8)]
-    source = SourceRecipe(name="idrid", validation=3)
-    chosen = {f.name for f in validation_part(frames, source)}
-    assert len(chosen) == 3
-    assert {f.name for f in validation_part(frames[::-1], source)} == chosen
-    rest = [f for f in frames if f.name in chosen or f.name == "idrid-0"]
-    assert {f.name for f in validation_part(rest, source)} == chosen
+def test_frames_kept_apart_do_not_depend_on_order_or_company():
+    frames = [eye(f"idrid-{i}", seed=i) for i in range(9)]
+    source = SourceRecipe(name="idrid", validation=3, test=2)
+    roles = kept_apart(frames, source)
+    assert sorted(roles.values()) == ["test"] * 2 + ["validation"] * 3
+    assert kept_apart(frames[::-1], source) == roles
+    rest = [f for f in frames if f.name in roles or f.name == "idrid-0"]
+    assert kept_apart(rest, source) == roles
     everything = SourceRecipe(name="idrid", role="validation")
-    assert len(validation_part(frames, everything)) == 8
+    assert set(kept_apart(frames, everything).values()) == {"validation"}
 
 
 def test_copies_are_found_by_content():
@@ -150,7 +150,7 @@ def test_data_set_is_found_cached_and_needed_no_more(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"validation": 4}, "validation takes all 4"),
+        ({"validation": 4}, "validation and test take all 4"),
         ({"exclude": ["x"]}, "no photograph 'x'"),
         ({"targets": ["vessel"]}, "annotates none of vessel"),
     ],
@@ -194,9 +194,21 @@ def test_a_copy_follows_the_source_before_it():
     first = [eye(f"idrid-{i}", seed=i) for i in range(6)]
     copies = [replace(f, name=f.name.replace("idrid", "other"), source="other") for f in first]
     others = [eye(f"other-{i}", "other", seed=i) for i in range(10, 14)]
-    sources = [SourceRecipe(name="idrid", validation=2), SourceRecipe(name="drive", validation=2)]
+    sources = [SourceRecipe(name="idrid", validation=2, test=1), SourceRecipe(name="drive", validation=2)]
     held = data.held_back(sources, {"idrid": first, "drive": [*copies, *others]}, lambda text: None)
-    kept = {name.split("-")[1] for name in held if name.startswith("idrid")}
-    assert len(kept) == 2
-    assert {name for name in held if name in {f.name for f in copies}} == {f"other-{i}" for i in kept}
-    assert len(held) == 6
+    kept = {name.split("-")[1]: role for name, role in held.items() if name.startswith("idrid")}
+    assert sorted(kept.values()) == ["test", "validation", "validation"]
+    assert {name: role for name, role in held.items() if name in {f.name for f in copies}} == {
+        f"other-{i}": role for i, role in kept.items()
+    }
+    assert len(held) == 8
+
+
+def test_test_photographs_are_in_no_other_part(tmp_path, monkeypatch):
+    monkeypatch.delenv("RETSAM_DATA", raising=False)
+    drishti(tmp_path / "sets" / "Drishti", 8)
+    recipe = real(tmp_path)
+    source = recipe.sources[0].model_copy(update={"validation": 2, "test": 3})
+    parts = load_parts(recipe.model_copy(update={"sources": (source,)}), None, 1)
+    assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [3, 2, 3]
+    assert len({f.name for part in (parts.train, parts.validation, parts.test) for f in part}) == 8

@@ -100,14 +100,14 @@ class NetworkConfig:
     preset: str
     detail_size: int = 1024
     context_size: int = 512
-    embed_dim: int = 192
+    embed_dim: int = 128
     depth: int = 8
-    num_heads: int = 6
+    num_heads: int = 4
     window_size: int = 8
     global_blocks: tuple[int, ...] = (3, 7)
     use_abs_pos: bool = True
     neck_channels: int = 128
-    widths: tuple[int, int, int, int, int] = (12, 24, 48, 96, 128)
+    widths: tuple[int, int, int, int, int] = (16, 32, 64, 128, 192)
     detail: bool = True
     fusion: bool = True
     adapters: Adapters = "none"
