@@ -150,7 +150,7 @@ def save(path: str | Path, config: NetworkConfig, weights: Mapping[str, torch.Te
         If the weights are not those of this network, or a value is not finite in half precision.
     """
     floats = {name: tensor for name, tensor in weights.items() if tensor.is_floating_point()}
-    if report := _mismatch(config, {name: tuple(tensor.shape) for name, tensor in floats.items()}):
+    if report := mismatch(config, {name: tuple(tensor.shape) for name, tensor in floats.items()}):
         raise ValueError(f"the weights are not of this network: {report}")
     halves = {name: _half(name, floats[name]) for name in sorted(floats)}
     header = {"format": FORMAT, "config": config.as_dict(), "metadata": _plain(metadata)}
@@ -188,7 +188,7 @@ def load(path: str | Path) -> Checkpoint:
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{path.name} is no whole safetensors file; download it or train it again.") from error
     config, metadata = _read_header(path.name, header)
-    if report := _mismatch(config, {name: tuple(tensor.shape) for name, tensor in found.items()}):
+    if report := mismatch(config, {name: tuple(tensor.shape) for name, tensor in found.items()}):
         raise UserError(f"{path.name} does not fit the network that it describes: {report}.")
     return Checkpoint(config, {name: tensor.float() for name, tensor in found.items()}, metadata, sha256)
 
@@ -209,8 +209,8 @@ def _read_header(name: str, text: str | None) -> tuple[NetworkConfig, Metadata]:
     return config, metadata
 
 
-def _mismatch(config: NetworkConfig, found: Mapping[str, tuple[int, ...]]) -> str:
-    """Say which tensors are missing, unexpected or of another shape than this network's; empty where all fit."""
+def mismatch(config: NetworkConfig, found: Mapping[str, tuple[int, ...]]) -> str:
+    """Say which tensors, given by shape, are missing, unexpected or misshapen for a network; empty where all fit."""
     try:
         with torch.device("meta"):  # shapes only, no memory
             state = RetSAM(config).state_dict()
