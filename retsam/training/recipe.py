@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from retsam.datasets import get_dataset
 from retsam.errors import UserError
+from retsam.segmentation.engine import SUFFIX, WEIGHTS
 from retsam.segmentation.network.config import PRESETS, Adapters, NetworkConfig
 from retsam.taxonomy import TARGETS
 from retsam.training.sources import PHANTOM
@@ -40,6 +41,9 @@ NETWORKS: Mapping[str, NetworkConfig] = MappingProxyType({**PRESETS, SMOKE.prese
 
 RECIPES = Path(__file__).parent / "recipes"
 """Folder of the shipped recipes."""
+
+LATER = ("initial", "frozen")
+"""Keys that came after the first runs: at their default they are no part of the digest, so that those runs go on."""
 
 
 class RecipeError(UserError):
@@ -154,6 +158,8 @@ class Recipe(_Block):
     schedule: ScheduleRecipe
     loss: LossRecipe = LossRecipe()
     augmentation: AugmentationRecipe = AugmentationRecipe()
+    initial: str | None = Field(None, description="Weights to start from: a file or a shipped name; null: random ones.")
+    frozen: tuple[str, ...] = Field((), description="Parts of the network that stay as they are: [image_encoder].")
     seed: int = Field(1, ge=0)
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N; --device overrides it.")
 
@@ -184,9 +190,18 @@ class Recipe(_Block):
             adapters=self.adapters,
         )
 
-    def digest(self) -> str:
-        """SHA-256 of all that decides the result; folder, device and number of steps do not count."""
+    def settings(self) -> dict[str, Any]:
+        """Plain values of all that decides the result: without folder and device, a file of weights by its SHA-256."""
         values = self.model_dump(mode="json", exclude={"data", "device"})
+        values = {k: v for k, v in values.items() if k not in LATER or getattr(self, k) != _default(k)}
+        if self.initial is not None:
+            with initial_file(self.initial).open("rb") as handle:
+                values["initial"] = hashlib.file_digest(handle, "sha256").hexdigest()
+        return values
+
+    def digest(self) -> str:
+        """SHA-256 of :meth:`settings`; the number of steps does not count."""
+        values = self.settings()
         values["schedule"].pop("steps")
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -197,6 +212,26 @@ class Recipe(_Block):
         if steps < 1:
             raise UserError(f"--steps {steps}: at least one step is needed.")
         return self.model_copy(update={"schedule": self.schedule.model_copy(update={"steps": steps})})
+
+
+def _default(key: str) -> Any:
+    return Recipe.model_fields[key].get_default()
+
+
+def initial_file(name: str) -> Path:
+    """File of weights to start from: a path, or the name of shipped weights.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    shipped = WEIGHTS / f"{name}{SUFFIX}"
+    path = Path(name) if name.endswith(SUFFIX) or not shipped.is_file() else shipped
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in WEIGHTS.glob(f"*{SUFFIX}"))) or "none"
+        raise UserError(f"no weights at {name} to start from; give a {SUFFIX} file or a shipped name ({names}).")
+    return path
 
 
 def read_recipe(path: str | Path) -> Recipe:

@@ -13,11 +13,14 @@ import torch
 
 from retsam import __version__
 from retsam.errors import UserError
+from retsam.segmentation.network import checkpoint
+from retsam.segmentation.network.checkpoint import Checkpoint, Metadata, TargetRecord
 from retsam.segmentation.network.model import RetSAM
 from retsam.taxonomy import TARGETS, Evidence
 from retsam.training.augment import Augmentation
 from retsam.training.batches import Sampler
 from retsam.training.data import Parts, load_parts
+from retsam.training.initial import check_frozen, joined_rows, read_initial
 from retsam.training.losses import LossWeights
 from retsam.training.recipe import Recipe
 from retsam.training.sources import PHANTOM
@@ -76,6 +79,8 @@ def unify(
         For a device that is not there, a folder that holds a run of another recipe, or data that are missing.
     """
     place = find_device(device or recipe.device)
+    initial = read_initial(recipe)
+    check_frozen(recipe)
     _claim(recipe, out)
     parts = load_parts(recipe, cache or out / "cache", workers, say)
     say(f"{len(parts.train)} frames to train on, {len(parts.validation)} to validate on; device {place}")
@@ -92,12 +97,14 @@ def unify(
         LossWeights(**recipe.loss.model_dump()),
         judge,
         place,
+        None if initial is None else initial.network().state_dict(),
+        recipe.frozen,
         after_step=reporter.step,
     )
     if trainer.progress.step:
         say(f"goes on after step {trainer.progress.step}")
     reporter.restart(trainer.progress.step)
-    return _finish(recipe, parts, trainer.run(), place, out, say)
+    return _finish(recipe, parts, initial, trainer.run(), place, out, say)
 
 
 def find_device(name: str) -> str:
@@ -126,11 +133,11 @@ def _claim(recipe: Recipe, out: Path) -> None:
     if path.exists():
         noted = json.loads(path.read_text(encoding="utf-8"))
         if noted["digest"] != recipe.digest():
-            now = recipe.model_dump(mode="json")
-            differ = [k for k, v in now.items() if k not in ("data", "device") and v != noted["recipe"].get(k)]
+            now, then = recipe.settings(), noted["recipe"]
+            differ = [k for k in sorted({*now, *then}) if now.get(k) != then.get(k)]
             raise UserError(f"{out} holds a run of another recipe ({', '.join(differ)} differ); give another folder.")
     out.mkdir(parents=True, exist_ok=True)
-    content = {"digest": recipe.digest(), "recipe": recipe.model_dump(mode="json", exclude={"data", "device"})}
+    content = {"digest": recipe.digest(), "recipe": recipe.settings()}
     unfinished = path.with_suffix(".tmp")
     unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     unfinished.replace(path)
@@ -198,20 +205,23 @@ def draw_curve(out: Path) -> None:
     unfinished.replace(out / PICTURE)
 
 
-def _finish(recipe: Recipe, parts: Parts, weights: Weights, device: str, out: Path, say: Say) -> Path:
+def _finish(
+    recipe: Recipe, parts: Parts, initial: Checkpoint | None, weights: Weights, device: str, out: Path, say: Say
+) -> Path:
     """Validate the best weights once more, for thresholds and evidence, and write them as a checkpoint."""
-    from retsam.segmentation.network import checkpoint
-
     model = RetSAM(recipe.network)
     model.load_state_dict(weights)
     report = validate(model.to(device).eval(), parts.validation, device)
     draw_curve(out)
-    settings = recipe.model_dump(mode="json", exclude={"data", "device"})
+    stage = {"stage": "unify", "score": round(report.score, 4), **recipe.settings()}
+    rows, before = _data_rows(parts), initial.metadata if initial else None
+    if before and (lost := sorted(set(before.targets) - set(shown_targets(parts)))):
+        say(f"evidence of {', '.join(lost)} is phantom again: no frame of this stage shows them")
     metadata = checkpoint.Metadata(
         name=recipe.preset,
-        targets=target_records(report, parts),
-        data=tuple(_data_rows(parts)),
-        stages=({"stage": "unify", "score": round(report.score, 4), **settings},),
+        targets=target_records(report, parts, before),
+        data=tuple(joined_rows(before.data, rows) if before else rows),
+        stages=(*(before.stages if before else ()), stage),
         licence=LICENCE,
         version=__version__,
     )
@@ -222,14 +232,24 @@ def _finish(recipe: Recipe, parts: Parts, weights: Weights, device: str, out: Pa
     return path
 
 
-def target_records(report: Report, parts: Parts) -> dict[str, Any]:
-    """Records of the targets that some training frame shows, in the order of the taxonomy."""
-    from retsam.segmentation.network.checkpoint import TargetRecord
-
+def shown_targets(parts: Parts) -> list[str]:
+    """Targets that some training frame shows, in the order of the taxonomy."""
     shown = {target for frame in parts.train for target in (*frame.packed, *frame.points)}
+    return [target for target in TARGETS if target in shown]
+
+
+def target_records(report: Report, parts: Parts, before: Metadata | None = None) -> dict[str, TargetRecord]:
+    """Records of the targets that some training frame shows, in the order of the taxonomy.
+
+    Those that only the weights ``before`` this stage learnt keep their threshold, but nothing that was measured: other
+    parts of the network may have changed under them.
+    """
+    shown, earlier = shown_targets(parts), before.targets if before else {}
     records = {}
     for target in TARGETS:
         if target not in shown:
+            if target in earlier:
+                records[target] = TargetRecord(Evidence.PHANTOM.value, earlier[target].threshold, {})
             continue
         result = report.targets.get(target)
         if result is None:

@@ -1,0 +1,99 @@
+"""Weights that a stage starts from: whether they fit the recipe's network, and what they had already seen."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from retsam.errors import UserError
+from retsam.segmentation.network.checkpoint import Checkpoint, load, mismatch
+from retsam.segmentation.network.model import RetSAM
+from retsam.training.recipe import Recipe, initial_file
+
+Row = Mapping[str, Any]
+
+HELD = ("validation", "test")
+"""Roles whose rows name their photographs."""
+
+
+def read_initial(recipe: Recipe) -> Checkpoint | None:
+    """Weights that a recipe starts from; None where it starts from random ones.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it holds a network of another form; the frame's size may differ.
+    """
+    if recipe.initial is None:
+        return None
+    path, wanted = initial_file(recipe.initial), recipe.network
+    found = load(path)
+    form, mine = ({**c.as_dict(), "preset": "", "detail_size": 0} for c in (found.config, wanted))
+    if differ := [f"{key} {form[key]} instead of {mine[key]}" for key in mine if form[key] != mine[key]]:
+        report = mismatch(wanted, {name: tuple(tensor.shape) for name, tensor in found.weights.items()})
+        raise UserError(
+            f"{path.name} holds another network than the recipe's, {recipe.preset} ({', '.join(differ)}"
+            f"{'; ' if report else ''}{report}); set preset and switches to those of the weights, or give others."
+        )
+    return found
+
+
+def check_frozen(recipe: Recipe) -> None:
+    """See that every frozen part is one of the network.
+
+    Raises
+    ------
+    UserError
+        For a name that fits nothing.
+    """
+    if not recipe.frozen:
+        return
+    with torch.device("meta"):  # names only, no memory
+        model = RetSAM(recipe.network)
+    names = [name for name, _ in (*model.named_modules(), *model.named_parameters()) if name]
+    for entry in recipe.frozen:
+        if entry not in names:
+            near = difflib.get_close_matches(entry, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "the largest parts are image_encoder, detail and heads."
+            raise UserError(f"frozen: nothing in the network is named {entry!r}; {hint}")
+
+
+def joined_rows(before: Sequence[Row], now: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows about the data of two stages as one table of what the weights have seen.
+
+    A photograph stays held back only if both stages held it back, and a test photograph only if neither chose weights
+    or thresholds by it. Sets of one stage alone keep their rows.
+    """
+    names = list(dict.fromkeys(row["set"] for row in (*before, *now)))
+    joined: list[dict[str, Any]] = []
+    for name in names:
+        first, second = ([dict(row) for row in rows if row["set"] == name] for rows in (before, now))
+        joined += _both(first, second) if first and second and first != second else first or second
+    return joined
+
+
+def _both(first: Sequence[Row], second: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows of one set that two stages used."""
+    one, two = _held(first), _held(second)
+    if not one and not two:  # phantoms, or nothing held back
+        return [dict(row) for row in second]
+    kept = {
+        image: "test" if {one[image], two[image]} == {"test"} else "validation" for image in one.keys() & two.keys()
+    }
+    total = max(sum(row["n"] for row in rows) for rows in (first, second))
+    known = {key: value for key, value in second[0].items() if key not in ("role", "n", "images")}
+    splits = sorted({row["split"] for row in (*first, *second)})
+    known["split"] = splits[0] if len(splits) == 1 else "all"
+    rows: list[dict[str, Any]] = [{**known, "role": "train", "n": total - len(kept)}]
+    if not any(row["role"] == "train" for row in (*first, *second)) or total == len(kept):
+        rows = []
+    for role in HELD:
+        if images := sorted(image for image, held in kept.items() if held == role):
+            rows.append({**known, "role": role, "n": len(images), "images": images})
+    return rows
+
+
+def _held(rows: Iterable[Row]) -> dict[str, str]:
+    """Role of each photograph that a stage held back, by image."""
+    return {image: row["role"] for row in rows if row["role"] in HELD for image in row.get("images", ())}
