@@ -10,7 +10,7 @@ pytest.importorskip("segment_anything")
 tensors = pytest.importorskip("safetensors.torch")
 
 from retsam.errors import UserError  # noqa: E402
-from retsam.segmentation.network.checkpoint import Metadata, TargetRecord, load, save  # noqa: E402
+from retsam.segmentation.network.checkpoint import Metadata, TargetRecord, load, read_metadata, save  # noqa: E402
 from retsam.segmentation.network.config import NetworkConfig  # noqa: E402
 from retsam.segmentation.network.model import RetSAM  # noqa: E402
 
@@ -75,6 +75,15 @@ def test_round_trip(path, weights):
         assert found.weights[name].dtype == torch.float32
         # Half precision has 11 significant bits; below 2**-14 its steps are of one size.
         assert ((found.weights[name] - tensor).abs() <= 2.0**-11 * tensor.abs() + 2.0**-25).all(), name
+
+
+def test_judged_figures_are_kept_and_older_files_have_none(tmp_path, path, weights):
+    row = {"set": "drive", "part": "test", "target": "vessel", "measure": "dice", "value": 0.8, "low": None, "n": 1}
+    save(tmp_path / "judged.safetensors", TINY, weights, replace(METADATA, judged=(row,)))
+    assert load(tmp_path / "judged.safetensors").metadata.judged == (row,)
+    rewrite(path, lambda header: header)
+    assert read_metadata(path) == METADATA
+    assert read_metadata(path).judged == ()
 
 
 def test_the_network_comes_back(path, weights):

@@ -66,13 +66,17 @@ class Metadata:
     targets : mapping of str to TargetRecord
         Those that the weights provide; the network's other channels are untrained.
     data : tuple of mappings
-        What it learnt from: set, split, licence, role (``train`` or ``validation``) and n, the number of photographs.
+        What it learnt from: set, split, licence, role (``train``, ``validation`` or ``test``: kept out of both) and n,
+        the number of photographs; where they are held back from training also ``images``, their ids.
     stages : tuple of mappings
         Settings of each stage of the training.
     licence : str
         Of the weights.
     version : str
         Of the weights.
+    judged : tuple of mappings
+        How well it did on photographs that it never saw: set, part, target, measure, value, low and high (95 %
+        interval, None where there is none) and n. Empty before anybody judged it.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Metadata:
     stages: tuple[Mapping[str, Any], ...]
     licence: str
     version: str
+    judged: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.targets) - set(TARGETS)):
@@ -98,7 +103,8 @@ class Metadata:
         plain = dict(values)
         targets = {name: TargetRecord(**record) for name, record in dict(plain.pop("targets")).items()}
         data, stages = tuple(plain.pop("data")), tuple(plain.pop("stages"))
-        return cls(targets=targets, data=data, stages=stages, **plain)
+        judged = tuple(plain.pop("judged", ()))
+        return cls(targets=targets, data=data, stages=stages, judged=judged, **plain)
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,19 @@ def load(path: str | Path) -> Checkpoint:
     return Checkpoint(config, {name: tensor.float() for name, tensor in found.items()}, metadata, sha256)
 
 
+def read_metadata(path: str | Path) -> Metadata:
+    """Read only the description of a checkpoint, not its weights; raises as :func:`load`."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no file of weights at {path}; give a .safetensors file.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(_KEY)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path.name} is no whole safetensors file; download it or train it again.") from error
+    return _read_header(path.name, header)[1]
+
+
 def _read_header(name: str, text: str | None) -> tuple[NetworkConfig, Metadata]:
     if text is None:
         raise UserError(f"{name} holds tensors but no description of a RetSAM network; give a file that RetSAM wrote.")
@@ -248,11 +267,16 @@ def _plain(metadata: Metadata) -> dict[str, Any]:
         name: {"evidence": str(r.evidence), "threshold": float(r.threshold), "metrics": _finite(r.metrics)}
         for name, r in metadata.targets.items()
     }
-    return plain | {
-        "targets": targets,
-        "data": [dict(entry) for entry in metadata.data],
-        "stages": [dict(entry) for entry in metadata.stages],
-    }
+    judged = {"judged": [dict(row) for row in metadata.judged]} if metadata.judged else {}
+    return (
+        plain
+        | judged
+        | {
+            "targets": targets,
+            "data": [dict(entry) for entry in metadata.data],
+            "stages": [dict(entry) for entry in metadata.stages],
+        }
+    )
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
