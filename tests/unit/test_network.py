@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 sam = pytest.importorskip("segment_anything.modeling.image_encoder")
 
 from retsam.segmentation.network.config import CHANNELS, FINE, HEADS, PRESETS, WIDE, NetworkConfig  # noqa: E402
-from retsam.segmentation.network.encoder import BottleneckAdapter, build_encoder  # noqa: E402
+from retsam.segmentation.network.encoder import BottleneckAdapter, SamMed2dAdapter, build_encoder  # noqa: E402
 from retsam.segmentation.network.fast import prepare  # noqa: E402
 from retsam.segmentation.network.fusion import FusionBlock, PlainSum  # noqa: E402
 from retsam.segmentation.network.model import Logits, RetSAM, whole_frame_box  # noqa: E402
@@ -204,6 +204,8 @@ def test_switches_for_ablation(switch):
     for module in model.modules():
         if isinstance(module, BottleneckAdapter):  # its first layer learns once the second has left zero
             torch.nn.init.normal_(module.up.weight)
+        elif isinstance(module, SamMed2dAdapter):  # as above: its normalisation
+            torch.nn.init.ones_(module.norm.weight)
     assert set(model.state_dict()) != set(RetSAM(TINY).state_dict())
     logits = model(*frames(), whole_frame_box(1))
     assert logits.full().shape == (1, len(CHANNELS), 256, 256)

@@ -74,7 +74,8 @@ class BottleneckAdapter(nn.Module):
 class SamMed2dAdapter(nn.Module):
     """SAM-Med2D's adapter: channel gate, then a strided convolution and its transpose, skip and normalisation.
 
-    The form is the one of ANCHORS E.2's description; 6 tensors, none with a bias but the normalisation's.
+    The published form: 6 tensors, none with a bias but the normalisation's, whose scale is 0 at the start, so that an
+    encoder without adapters of its own is not disturbed.
     """
 
     def __init__(self, width: int) -> None:
@@ -89,6 +90,7 @@ class SamMed2dAdapter(nn.Module):
             nn.ReLU(),
         )
         self.norm = nn.LayerNorm(width)
+        nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, H, W, C), H and W even, to the same."""
