@@ -276,6 +276,9 @@ def evaluate(
             "--split", help="train, val, test or all; default: the official test part if there is one, else all."
         ),
     ] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Only photographs that the weights' training kept apart for a test.")
+    ] = False,
     model: Model = "classical",
     device: Device = "auto",
     frame_size: FrameSize = 1024,
@@ -288,7 +291,16 @@ def evaluate(
     _check_output(out, (".csv",))
     _check_frame_size(frame_size)
     with _progress("evaluate") as show:
-        metrics = run(dataset, root, split=split, model=model, device=device, frame_size=frame_size, progress=show)
+        metrics = run(
+            dataset,
+            root,
+            split=split,
+            held_out=held_out,
+            model=model,
+            device=device,
+            frame_size=frame_size,
+            progress=show,
+        )
     write_table(metrics, out)
     typer.echo(summary_text(metrics))
     typer.echo(f"evaluate: {len(metrics)} rows -> {out}")
@@ -348,6 +360,43 @@ def _steps_shown(total: int) -> Iterator[Callable[[int], None]]:
         return
     with _progress("train", total) as show:
         yield show
+
+
+weights_app = typer.Typer(
+    no_args_is_help=True,
+    help="List, check, judge and describe files of weights (docs/weights.md).",
+    rich_markup_mode=None,
+)
+app.add_typer(weights_app, name="weights")
+
+
+@weights_app.command("list", epilog="Example: retsam weights list")
+def list_weights() -> None:
+    """List the weights that are part of the package: size, parameters, sha256, targets by evidence."""
+    from retsam.segmentation.weights import shipped, summary
+
+    files = shipped()
+    for path in files:
+        typer.echo(summary(path).line())
+    if not files:
+        typer.echo("no weights are part of the package")
+
+
+@weights_app.command(epilog="Example: retsam weights verify runs/first/weights.safetensors")
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names or files; default: all shipped ones.", metavar="NAME|FILE...")
+    ] = None,
+) -> None:
+    """Check that weights are whole, of their own network, and, where they are shipped, the file that was shipped."""
+    from retsam.segmentation.weights import find_weights, shipped
+    from retsam.segmentation.weights import verify as run
+
+    files = [find_weights(name) for name in names or []] or shipped()
+    if not files:
+        raise UserError("no weights are part of the package; give a file.")
+    for path in files:
+        typer.echo(f"OK {run(path).line()}")
 
 
 @app.command(epilog="Example: retsam catalogue --format csv > biomarkers.csv")

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from retsam import metrics
 from retsam.datasets import Case, Dataset, get_dataset
 from retsam.errors import UserError
+from retsam.evaluation.seen import held_out as kept_apart
+from retsam.evaluation.seen import seen_warning
 from retsam.io.frames import FramedImage
 from retsam.io.images import ImageError, read_image
 from retsam.quality import THRESHOLD, score
@@ -72,6 +74,7 @@ def evaluate(
     root: str | Path,
     *,
     split: str | None = None,
+    held_out: bool = False,
     engine: "SegmentationEngine | None" = None,
     model: str = "classical",
     device: str = "auto",
@@ -92,6 +95,8 @@ def evaluate(
         Folder of the set in its official layout.
     split : {'train', 'val', 'test', 'all'}, optional
         Default: the official test part if it is there, otherwise everything that is there.
+    held_out : bool
+        Only the photographs that the header of the model's weights names as kept apart for a test.
     engine : SegmentationEngine, optional
         Default: ``load_engine(model, device)``.
     model : str
@@ -117,20 +122,82 @@ def evaluate(
     Raises
     ------
     UserError
-        If the data set, a file of it or the model cannot be used. A benchmark with holes is no benchmark: a damaged
-        photograph stops it too.
+        If the data set, a file of it or the model cannot be used, or no photographs were kept apart. A benchmark with
+        holes is no benchmark: a damaged photograph stops it too.
     """
     adapter = get_dataset(dataset)
-    cases = adapter.cases(root, split)
+    cases = adapter.cases(root, split or ("all" if held_out else None))
+    cases = _unseen(adapter, cases, engine.name if engine else model, held_out, given=engine is not None)
     if all(case.gradable is not None for case in cases):
-        rows = _quality_rows(adapter, cases, frame_size, progress)
-    else:
-        predict, declared = _predictor(adapter, cases, engine, model, device, frame_size)
-        rows = []
-        for done, case in enumerate(cases, start=1):
-            rows += _score_case(adapter, case, predict(case), declared)
-            if progress is not None:
-                progress(done)
+        return _table(adapter, _quality_rows(adapter, cases, frame_size, progress))
+    predict, declared = _predictor(adapter, cases, engine, model, device, frame_size)
+    return _table(adapter, _scored(adapter, cases, predict, declared, progress))
+
+
+def evaluate_cases(
+    adapter: Dataset,
+    cases: list[Case],
+    engine: "SegmentationEngine",
+    frame_size: int,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Evaluate an engine on chosen photographs of a set.
+
+    Parameters
+    ----------
+    adapter : Dataset
+    cases : list of Case
+    engine : SegmentationEngine
+    frame_size : int
+        Pixels, a multiple of 64.
+    progress : callable, optional
+        Called with the number of photographs done so far.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`evaluate`.
+    Series of float
+        For each of its rows what a guess would score that looks at nothing: Dice of marking the whole region, or, for a
+        point, the distance (disc diameters) of the middle of the field of view; NaN where there is nothing to find.
+    """
+    predict, declared = _predictor(adapter, cases, engine, engine.name, engine.device, frame_size)
+    rows = _scored(adapter, cases, predict, declared, progress)
+    return _table(adapter, rows), pd.Series([row["chance"] for row in rows], dtype=float)
+
+
+def _unseen(adapter: Dataset, cases: list[Case], model: str, held_out: bool, *, given: bool) -> list[Case]:
+    """Cases to evaluate on: those kept apart, or all of them with a warning about those that the network has seen.
+
+    An engine that the caller gives has no header.
+    """
+    from retsam.segmentation.weights import metadata_of
+
+    metadata = None if given else metadata_of(model)
+    if held_out:
+        return kept_apart(metadata, model, adapter.name, cases)
+    if metadata is not None and (warning := seen_warning(metadata, adapter.name, cases)):
+        log.warning(warning)
+    return cases
+
+
+def _scored(
+    adapter: Dataset,
+    cases: list[Case],
+    predict: Callable[[Case], _Found],
+    declared: set[str],
+    progress: Callable[[int], None] | None,
+) -> list[dict[str, Any]]:
+    rows = []
+    for done, case in enumerate(cases, start=1):
+        rows += _score_case(adapter, case, predict(case), declared)
+        if progress is not None:
+            progress(done)
+    return rows
+
+
+def _table(adapter: Dataset, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows with the columns and types of :data:`METRICS`."""
     table = pd.DataFrame([{"dataset": adapter.name, **row} for row in rows], columns=METRICS.names)
     table["n_positive_px"] = table["n_positive_px"].astype("Int64")
     return conform(table, METRICS).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
@@ -214,12 +281,21 @@ def _score_case(adapter: Dataset, case: Case, found: _Found, declared: set[str])
     for target in (t for t in case.masks if t in declared):
         truth, counted = case.masks[target].read(shape)
         scores = _score_mask(target, found, truth, region & counted)
-        rows.append({"split": case.split, "image_id": case.image_id, "target": target, **scores})
+        chance = _chance(truth & region & counted, region & counted)
+        rows.append({"split": case.split, "image_id": case.image_id, "target": target, **scores, "chance": chance})
     for target in (t for t in case.points if t in declared):
         unit = _disc_diameter(adapter, case, shape)
         distance = metrics.point_distance(found.points.get(target), case.points[target], unit)
-        rows.append({"split": case.split, "image_id": case.image_id, "target": target, "distance_dd": distance})
+        middle = metrics.point_distance(metrics.centroid(found.field_of_view), case.points[target], unit)
+        scores = {"distance_dd": distance, "chance": middle}
+        rows.append({"split": case.split, "image_id": case.image_id, "target": target, **scores})
     return rows
+
+
+def _chance(truth: NDArray[np.bool_], region: NDArray[np.bool_]) -> float:
+    """Dice of marking the whole region; NaN where the truth is empty."""
+    positive = np.count_nonzero(truth)
+    return 2.0 * positive / (positive + np.count_nonzero(region)) if positive else math.nan
 
 
 def _disc_diameter(adapter: Dataset, case: Case, shape: tuple[int, int]) -> float:
