@@ -13,7 +13,7 @@ from retsam.segmentation.network.config import FINE, WIDE, WIDE_STRIDE, NetworkC
 from retsam.segmentation.network.model import whole_frame_box
 from retsam.segmentation.network.normalise import sample_box, statistics
 from retsam.training.augment import Augmentation, Light, draw_affine, round_field, sample, soften
-from retsam.training.frames import POINTS, UNCERTAIN, LabelledFrame
+from retsam.training.frames import IGNORE, POINTS, UNCERTAIN, LabelledFrame
 
 FOVEA_SIGMA = 0.012
 """Standard deviation of the fovea's heat map, in frame sides (about a twelfth of a disc diameter)."""
@@ -21,7 +21,7 @@ FOVEA_SIGMA = 0.012
 UNSURE = ("artery", "vein")
 """Targets that pixels left open by the annotators do not count for."""
 
-SPREAD = frozenset({"vessel", "artery", "vein", "tessellation", UNCERTAIN})
+SPREAD = frozenset({"vessel", "artery", "vein", "tessellation", UNCERTAIN, IGNORE})
 """What nearly every crop shows."""
 
 ROUND = (1.15, 0.7)
@@ -276,12 +276,14 @@ def _plane(frames: Sequence[LabelledFrame], order: Sequence[str], view: View, fo
     labels = fov.new_zeros(len(frames), len(targets), *fov.shape[2:])
     known = torch.tensor([[float(t in frame.known) for t in targets] for frame in frames], device=fov.device)
     open_to_doubt = any(UNCERTAIN in frame.packed for frame in frames) and set(targets) & set(UNSURE)
-    valid = fov.repeat(1, len(targets), 1, 1) if open_to_doubt else fov
+    valid = fov.repeat(1, len(targets), 1, 1) if open_to_doubt else fov.clone()
     for row, frame in enumerate(frames):
-        names = [t for t in (*targets, *((UNCERTAIN,) if open_to_doubt else ())) if t in frame.packed]
+        names = [t for t in (*targets, *((UNCERTAIN,) if open_to_doubt else ()), IGNORE) if t in frame.packed]
         for name, mask in zip(names, _masks(frame, names, view, row, fov), strict=True):
             if name == UNCERTAIN:
                 valid[row, [i for i, t in enumerate(targets) if t in UNSURE]] *= (mask < 0.5).float()
+            elif name == IGNORE:
+                valid[row] *= (mask < 0.5).float()
             else:
                 labels[row, targets.index(name)] = mask
         for name in POINTS:

@@ -25,10 +25,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from retsam.datasets import Case, get_dataset
+from retsam.datasets import Case, Dataset, get_dataset
+from retsam.datasets.own import OwnSet
 from retsam.errors import UserError
 from retsam.training.frames import LabelledFrame
-from retsam.training.recipe import Recipe, SourceRecipe
+from retsam.training.recipe import Recipe, SourceRecipe, packed_file
 from retsam.training.sources import PHANTOM, case_frame, phantom_frame
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,9 @@ SCHEMA = pa.schema(
         pa.field("places", pa.list_(pa.float64()), nullable=False),  # x, y of each of points
     ]
 )
+
+ABOUT = "retsam"
+"""Key of the header of a file of packed frames that is not part of a cache."""
 
 SAME = 5.0
 """Two photographs are one if their thumbnails differ by less than this, grey levels on average.
@@ -104,9 +108,12 @@ def load_parts(recipe: Recipe, cache: Path | None = None, workers: int | None = 
     frames: dict[str, list[LabelledFrame]] = {}
     for source in recipe.sources:
         rows = source_rows(recipe, source, cache, workers, say)
-        frames[source.name] = [_restricted(unpack(row, source.name), source) for row in rows]
+        frames[source.name] = _restricted([unpack(row, source.name) for row in rows], source)
+    held = held_back(sorted(recipe.sources, key=lambda source: source.file is not None), frames, say)
+    for source in recipe.sources:
+        if source.file is not None:  # a photograph that is held back has better labels than these
+            frames[source.name] = [frame for frame in frames[source.name] if frame.name not in held]
     everything = [frame for part in frames.values() for frame in part]
-    held = held_back(recipe.sources, frames, say)
     trained = {source.name for source in recipe.sources if source.role == "train"}
     train = tuple(f for f in everything if f.name not in held and f.source in trained)
     for source in recipe.sources:
@@ -115,21 +122,25 @@ def load_parts(recipe: Recipe, cache: Path | None = None, workers: int | None = 
                 f"{source.name}: validation and test take all {len(frames[source.name])} photographs; lower them."
             )
     validation, test = (tuple(f for f in everything if held.get(f.name) == role) for role in ("validation", "test"))
-    return Parts(train, validation, test, {s.name: _licence(s) for s in recipe.sources}, _splits(recipe))
+    return Parts(train, validation, test, *({s.name: of(s) for s in recipe.sources} for of in (_licence, _split)))
 
 
 def pack_cache(
     recipe: Recipe, cache: Path, workers: int | None = None, say: Say = log.info, *, phantoms: bool = False
 ) -> list[Path]:
     """Make the cache of a recipe, or what is missing of it; returns its files. Phantoms can be made anywhere."""
-    sources = [source for source in recipe.sources if phantoms or source.name != PHANTOM]
+    sources = [s for s in recipe.sources if s.file is None and (phantoms or s.name != PHANTOM)]
     for source in sources:
         source_rows(recipe, source, cache, workers, say)
     return [cache_file(recipe, source, cache) for source in sources]
 
 
 def source_rows(recipe: Recipe, source: SourceRecipe, cache: Path | None, workers: int | None, say: Say) -> list[Row]:
-    """Compressed frames of one source, from the cache if they are there."""
+    """Compressed frames of one source, from its own file or from the cache if they are there."""
+    if source.file is not None:
+        rows = read_packed(packed_file(source.file), source.name, recipe.frame_size)
+        say(f"{source.name}: {len(rows)} frames from {source.file}")
+        return rows
     path = cache_file(recipe, source, cache) if cache else None
     if path and path.is_file():
         rows = _read(path)
@@ -139,7 +150,7 @@ def source_rows(recipe: Recipe, source: SourceRecipe, cache: Path | None, worker
     rows = _make(recipe, source, workers, say)
     say(f"{source.name}: {len(rows)} frames made in {time.monotonic() - started:.0f} s")
     if path:
-        _write(rows, path)
+        write_packed(rows, path)
         say(f"{source.name}: {path.stat().st_size / 1e6:.1f} MB kept in {path}")
     return rows
 
@@ -162,8 +173,8 @@ def _make(recipe: Recipe, source: SourceRecipe, workers: int | None, say: Say) -
         first = source.seed or 0
         jobs = [("", source, recipe.frame_size, str(seed)) for seed in range(first, first + (source.count or 0))]
     else:
-        root = dataset_root(source.name, data_root(recipe))
-        cases = _cases(source.name, str(root), source.split)
+        root = Path(source.folder) if source.folder else dataset_root(source.name, data_root(recipe))
+        cases = _cases(source, str(root))
         if absent := sorted(set(source.exclude) - set(cases)):
             raise UserError(f"{source.name}: no photograph {absent[0]!r} to exclude.")
         jobs = [(str(root), source, recipe.frame_size, key) for key in cases if key not in source.exclude]
@@ -181,14 +192,19 @@ def _make_row(job: tuple[str, SourceRecipe, int, str]) -> Row:
     if source.name == PHANTOM:
         frame = phantom_frame(int(key), frame_size, source.size, diseases=source.diseases)
     else:
-        frame = case_frame(get_dataset(source.name), _cases(source.name, root, source.split)[key], frame_size)
+        frame = case_frame(_dataset(source), _cases(source, root)[key], frame_size)
+        frame = replace(frame, name=f"{source.name}-{key}", source=source.name)
     return compress(frame, webp=source.webp)
 
 
+def _dataset(source: SourceRecipe) -> Dataset:
+    return OwnSet() if source.folder is not None else get_dataset(source.name)
+
+
 @lru_cache(maxsize=8)
-def _cases(name: str, root: str, split: str) -> dict[str, Case]:
+def _cases(source: SourceRecipe, root: str) -> dict[str, Case]:
     """Cases by image; every process lists them for itself."""
-    return {case.image_id: case for case in get_dataset(name).cases(root, split)}
+    return {case.image_id: case for case in _dataset(source).cases(root, source.split)}
 
 
 def dataset_root(name: str, root: Path) -> Path:
@@ -281,12 +297,38 @@ def _bits(data: bytes, count: int) -> NDArray[np.bool_]:
     return np.unpackbits(np.frombuffer(zlib.decompress(data), np.uint8), count=count).astype(bool)
 
 
-def _write(rows: Sequence[Row], path: Path) -> None:
-    """Write atomically."""
+def write_packed(rows: Sequence[Row], path: Path, about: Mapping[str, Any] | None = None) -> None:
+    """Write rows atomically, with a few words ``about`` them in the file's header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    pq.write_table(pa.Table.from_pylist(list(rows), SCHEMA), unfinished, compression="none", use_dictionary=False)
+    schema = SCHEMA.with_metadata({ABOUT: json.dumps(about, sort_keys=True)}) if about else SCHEMA
+    pq.write_table(pa.Table.from_pylist(list(rows), schema), unfinished, compression="none", use_dictionary=False)
     unfinished.replace(path)
+
+
+def read_packed(path: Path, source: str, frame_size: int) -> list[Row]:
+    """Rows of a file of packed frames, named after the source.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, is empty, or its frames are of another size.
+    """
+    try:
+        rows = pq.read_table(path, schema=SCHEMA).to_pylist()
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} holds no packed frames ({reason}); make it with retsam train pseudo-label.") from None
+    if not rows:
+        raise UserError(f"{path} holds no frames; see its report, {path.with_suffix('.json').name}.")
+    if sizes := sorted({row["size"] for row in rows} - {frame_size}):
+        raise UserError(f"{path} holds frames of {sizes[0]} px, the recipe's are {frame_size}; make it anew.")
+    return [{**row, "name": f"{source}-{row['name']}"} for row in rows]
+
+
+def about_packed(path: Path) -> dict[str, Any]:
+    """What :func:`write_packed` was told about a file."""
+    return dict(json.loads((pq.read_schema(path).metadata or {}).get(ABOUT.encode(), b"{}")))
 
 
 def _read(path: Path) -> list[Row]:
@@ -296,15 +338,19 @@ def _read(path: Path) -> list[Row]:
         raise UserError(f"{path} cannot be read ({str(error).splitlines()[0]}); delete it.") from None
 
 
-def _restricted(frame: LabelledFrame, source: SourceRecipe) -> LabelledFrame:
-    """Forget the targets that the recipe does not use."""
+def _restricted(frames: Sequence[LabelledFrame], source: SourceRecipe) -> list[LabelledFrame]:
+    """Forget the targets that the recipe does not use, and frames of which nothing is known then."""
     if source.targets is None:
-        return frame
-    known = frame.known & set(source.targets)
-    if not known:
+        return list(frames)
+    kept = []
+    for frame in frames:
+        known = frame.known & set(source.targets)
+        packed = {name: bits for name, bits in frame.packed.items() if name not in frame.known - known}
+        points = {t: p for t, p in frame.points.items() if t in known}
+        kept += [replace(frame, known=known, packed=packed, points=points)] if known else []
+    if not kept:
         raise UserError(f"{source.name} annotates none of {', '.join(source.targets)}.")
-    packed = {name: bits for name, bits in frame.packed.items() if name not in frame.known - known}
-    return replace(frame, known=known, packed=packed, points={t: p for t, p in frame.points.items() if t in known})
+    return kept
 
 
 def held_back(
@@ -360,8 +406,12 @@ def copies_of(held: Iterable[str], frames: Sequence[LabelledFrame]) -> set[str]:
 
 
 def _licence(source: SourceRecipe) -> str:
-    return "none needed (synthetic)" if source.name == PHANTOM else get_dataset(source.name).licence
+    if source.file is not None:
+        return "that of the photographs that were given"
+    return "none needed (synthetic)" if source.name == PHANTOM else _dataset(source).licence
 
 
-def _splits(recipe: Recipe) -> dict[str, str]:
-    return {s.name: "synthetic" if s.name == PHANTOM else s.split for s in recipe.sources}
+def _split(source: SourceRecipe) -> str:
+    if source.file is not None:
+        return "pseudo-labels"
+    return "synthetic" if source.name == PHANTOM else "all" if source.folder else source.split

@@ -14,6 +14,9 @@ POINTS = ("fovea",)
 UNCERTAIN = "uncertain"
 """Name under which pixels are stored that the annotators left open; they do not count for artery and vein."""
 
+IGNORE = "ignore"
+"""Name under which pixels are stored that count for no target: those that pseudo-labels leave open."""
+
 
 @dataclass(frozen=True)
 class LabelledFrame:
@@ -31,7 +34,7 @@ class LabelledFrame:
     known : frozenset of str
         Targets that the source annotates, present or not.
     packed : mapping of str to (S * S / 8,) uint8
-        Bits of the masks that are not empty, of targets in ``known``, and of :data:`UNCERTAIN`.
+        Bits of the masks that are not empty, of targets in ``known``, of :data:`UNCERTAIN` and of :data:`IGNORE`.
     points : mapping of str to (x, y)
         Places of :data:`POINTS` inside the field of view, frame pixels. One that is known and not here is out of view.
     """
@@ -62,7 +65,7 @@ class LabelledFrame:
         if target in self.packed:
             bits = np.unpackbits(self.packed[target], count=self.size**2)
             return bits.reshape(self.size, self.size).astype(bool)
-        if target in self.known or target == UNCERTAIN:
+        if target in self.known or target in (UNCERTAIN, IGNORE):
             return np.zeros((self.size, self.size), bool)
         raise KeyError(f"{self.name}: {target} is not annotated")
 
@@ -75,6 +78,7 @@ def pack(
     masks: Mapping[str, NDArray[np.bool_]],
     points: Mapping[str, tuple[float, float]] | None = None,
     uncertain: NDArray[np.bool_] | None = None,
+    ignore: NDArray[np.bool_] | None = None,
 ) -> LabelledFrame:
     """Make a labelled frame.
 
@@ -88,7 +92,9 @@ def pack(
     points : mapping of str to (x, y), optional
         Frame pixels. One that is out of view is known to be nowhere.
     uncertain : (S, S) bool, optional
-        Pixels that the annotators left open.
+        Pixels that the annotators left open; they do not count for artery and vein.
+    ignore : (S, S) bool, optional
+        Pixels that count for no target.
 
     Raises
     ------
@@ -97,7 +103,8 @@ def pack(
         another shape than the field of view.
     """
     points = points or {}
-    areas = {**masks, **({UNCERTAIN: uncertain} if uncertain is not None else {})}
+    open_ = {UNCERTAIN: uncertain, IGNORE: ignore}
+    areas = {**masks, **{key: mask for key, mask in open_.items() if mask is not None}}
     if wrong := sorted((set(masks) - set(TARGETS)) | (set(masks) & set(POINTS)) | (set(points) - set(POINTS))):
         raise ValueError(f"{name}: {wrong[0]!r} is no target, or not of this kind")
     if shapes := {str(mask.shape) for mask in areas.values()} - {str(fov.shape)}:

@@ -8,7 +8,9 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
@@ -16,7 +18,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from retsam.datasets import get_dataset
+from retsam.datasets import DATASETS, get_dataset
 from retsam.errors import UserError
 from retsam.segmentation.engine import SUFFIX, WEIGHTS
 from retsam.segmentation.network.config import PRESETS, Adapters, NetworkConfig
@@ -42,7 +44,13 @@ NETWORKS: Mapping[str, NetworkConfig] = MappingProxyType({**PRESETS, SMOKE.prese
 RECIPES = Path(__file__).parent / "recipes"
 """Folder of the shipped recipes."""
 
-LATER = ("initial", "frozen")
+RUNTIME = ("data", "device", "compile", "loaders")
+"""Keys that say where and how a run is computed; they are no part of its result."""
+
+STAGES = ("experts", "pseudo")
+"""Keys of other stages than the one that trains by this recipe."""
+
+LATER = ("initial", "frozen", "context_size", "sam", "sam_pixels", "file", "folder")
 """Keys that came after the first runs: at their default they are no part of the digest, so that those runs go on."""
 
 
@@ -55,9 +63,11 @@ class _Block(BaseModel):
 
 
 class SourceRecipe(_Block):
-    """One data set, or phantoms."""
+    """One data set, phantoms, a user's own annotated photographs, or photographs with pseudo-labels."""
 
-    name: str = Field(description="Name of a data set (docs/datasets.md), or phantom.")
+    name: str = Field(description="Name of a data set (docs/datasets.md), or phantom; free with file or folder.")
+    file: str | None = Field(None, description="Packed frames that 'retsam train pseudo-label' made.")
+    folder: str | None = Field(None, description="Own photographs: images/NAME.* and masks/TARGET/NAME.png in it.")
     share: float = Field(1.0, ge=0, description="Weight of the source among the samples of a batch.")
     role: Literal["train", "validation"] = Field("train", description="validation keeps all of it out of training.")
     validation: int = Field(0, ge=0, description="Photographs of a training source kept for validation.")
@@ -76,6 +86,8 @@ class SourceRecipe(_Block):
         for target in self.targets or ():
             if target not in TARGETS:
                 raise ValueError(f"{target!r} is no target; {_near(target, TARGETS)}")
+        if self.file is not None or self.folder is not None:
+            return self._check_own()
         if self.name == PHANTOM:
             if self.count is None:
                 raise ValueError("phantoms need a count")
@@ -94,10 +106,76 @@ class SourceRecipe(_Block):
             )
         return self
 
+    def _check_own(self) -> Self:
+        """Check a source that is a file or a folder."""
+        if self.file is not None and self.folder is not None:
+            raise ValueError("give a file of packed frames or a folder of annotated photographs, not both")
+        if self.name == PHANTOM or self.name in DATASETS or not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name):
+            raise ValueError(
+                f"{self.name!r} cannot name a file or folder of one's own; take letters, digits, - and _, "
+                "and no name that a data set has"
+            )
+        if given := [k for k in ("count", "seed", "size", "diseases") if getattr(self, k) is not None]:
+            raise ValueError(f"{given[0]} is for phantoms only, this is {self.name}")
+        if self.file is not None and (self.role == "validation" or self.validation or self.test):
+            raise ValueError(f"{self.name} has pseudo-labels, which can judge nothing; leave validation and test out")
+        return self
+
+    @property
+    def annotates(self) -> frozenset[str]:
+        """Targets of which the source can know something; of a file or folder only reading it would tell."""
+        known = frozenset(TARGETS)
+        if self.name in DATASETS:
+            known = frozenset(DATASETS[self.name].targets)
+            known |= {"vessel"} if {"artery", "vein"} <= known else set()
+        return known if self.targets is None else known & frozenset(self.targets)
+
     def content(self, frame_size: int) -> dict[str, Any]:
         """What the frames of this source depend on, for the name of their cache."""
         keys = ("webp", *(("count", "seed", "size", "diseases") if self.name == PHANTOM else ("split", "exclude")))
-        return {"name": self.name, "frame_size": frame_size, **self.model_dump(mode="json", include=set(keys))}
+        values = {"name": self.name, "frame_size": frame_size, **self.model_dump(mode="json", include=set(keys))}
+        return values if self.folder is None else {**values, "folder": folder_hash(self.folder)}
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values of all that decides the result; a file or folder by the SHA-256 of what is in it."""
+        values = {k: v for k, v in self.model_dump(mode="json").items() if k not in LATER or v is not None}
+        if self.file is not None:
+            values["file"] = file_hash(packed_file(self.file))
+        if self.folder is not None:
+            values["folder"] = folder_hash(self.folder)
+        return values
+
+
+class ExpertRecipe(_Block):
+    """One network of the stage ``experts``; what it does not say is as in the recipe."""
+
+    targets: tuple[str, ...] = Field(min_length=1, description="Targets that it learns.")
+    sources: tuple[str, ...] | None = Field(None, description="Names of sources; null: those that annotate a target.")
+    steps: int | None = Field(None, ge=1, description="Null: as many as the recipe's schedule says.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for target in self.targets:
+            if target not in TARGETS:
+                raise ValueError(f"{target!r} is no target; {_near(target, TARGETS)}")
+        return self
+
+
+class PseudoRecipe(_Block):
+    """Which labels of the stage ``pseudo-label`` are kept."""
+
+    agreement: float = Field(0.85, ge=0, le=1, description="Least mean Dice between the views of a photograph.")
+    votes: float = Field(0.75, gt=0.5, le=1, description="Share of the views that decides a pixel; others are ignored.")
+    magnification: float = Field(1.25, gt=1, le=2, description="Of every second view.")
+    targets: tuple[str, ...] | None = Field(None, description="Null: all that the experts know from photographs.")
+    share: float = Field(1.0, gt=0, description="Share of the frames in a batch, where the workflow adds them.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for target in self.targets or ():
+            if target not in TARGETS:
+                raise ValueError(f"{target!r} is no target; {_near(target, TARGETS)}")
+        return self
 
 
 class ScheduleRecipe(_Block):
@@ -149,6 +227,9 @@ class Recipe(_Block):
     detail: bool = Field(True, description="Detail branch; off for ablation.")
     fusion: bool = Field(True, description="Fusion block; off for ablation.")
     adapters: Adapters = Field("none", description="Adapters in the encoder.")
+    context_size: int | None = Field(
+        None, ge=64, multiple_of=32, description="Side of the frame as the encoder sees it; null: the preset's."
+    )
     frame_size: int = Field(1024, ge=64, multiple_of=64, description="Side of the canonical frame, pixels.")
     data: str = Field("data", description="Folder around the data sets; RETSAM_DATA, where it is set, comes first.")
     sources: tuple[SourceRecipe, ...]
@@ -158,10 +239,18 @@ class Recipe(_Block):
     schedule: ScheduleRecipe
     loss: LossRecipe = LossRecipe()
     augmentation: AugmentationRecipe = AugmentationRecipe()
+    experts: dict[str, ExpertRecipe] = Field({}, description="Networks of the stage experts, by name.")
+    pseudo: PseudoRecipe = PseudoRecipe()
     initial: str | None = Field(None, description="Weights to start from: a file or a shipped name; null: random ones.")
     frozen: tuple[str, ...] = Field((), description="Parts of the network that stay as they are: [image_encoder].")
+    sam: str | None = Field(None, description="Checkpoint of SAM, MedSAM or SAM-Med2D that the encoder starts from.")
+    sam_pixels: Literal["sam", "medsam", "sam_med2d"] | None = Field(
+        None, description="Pixels that its encoder knows; null: sam_med2d if it has adapters, otherwise sam."
+    )
     seed: int = Field(1, ge=0)
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N; --device overrides it.")
+    compile: bool = Field(False, description="torch.compile the network.")
+    loaders: int = Field(1, ge=1, description="Threads that make batches.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -169,6 +258,10 @@ class Recipe(_Block):
             raise ValueError(f"no network is named {self.preset!r}; {_near(self.preset, NETWORKS)}")
         if self.crop > self.frame_size:
             raise ValueError(f"crop {self.crop} is larger than the frame, {self.frame_size}")
+        if self.sam and self.initial:
+            raise ValueError("sam and initial both give the encoder's weights; give one of them")
+        if self.sam_pixels and not self.sam:
+            raise ValueError("sam_pixels says how the checkpoint of sam was trained; give that too")
         names = [source.name for source in self.sources]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{twice[0]} is listed twice")
@@ -177,13 +270,44 @@ class Recipe(_Block):
             raise ValueError("no source with role: train has a share above 0")
         if not any(source.role == "validation" or source.validation for source in self.sources):
             raise ValueError("nothing is left for validation; give a source 'validation: N'")
+        for name in self.experts:
+            self._check_expert(name)
         return self
+
+    def _check_expert(self, name: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise ValueError(f"expert {name!r} names a folder; take letters, digits, - and _")
+        known = {source.name: source for source in self.sources}
+        for source in self.experts[name].sources or ():
+            if source not in known:
+                raise ValueError(f"expert {name}: no source is named {source!r}; {_near(source, known)}")
+        try:
+            self.expert(name)
+        except ValidationError as error:
+            raise ValueError(f"expert {name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+
+    def expert(self, name: str) -> "Recipe":
+        """Recipe of one expert: its targets alone, from the sources that can know one of them."""
+        wanted, sources = self.experts[name], []
+        for source in self.sources:
+            if wanted.sources is not None and source.name not in wanted.sources:
+                continue
+            if targets := [target for target in wanted.targets if target in source.annotates]:
+                sources.append({**source.model_dump(), "targets": targets})
+        values = self.model_dump(exclude={"experts"}) | {"sources": sources}
+        return Recipe.model_validate(values).with_steps(wanted.steps)
+
+    def with_pseudo_labels(self, file: str | Path) -> "Recipe":
+        """Return the same recipe with a source ``pseudo`` of packed frames."""
+        source = SourceRecipe(name="pseudo", file=str(file), share=self.pseudo.share)
+        return Recipe.model_validate(self.model_dump() | {"sources": [*self.model_dump()["sources"], source]})
 
     @property
     def network(self) -> NetworkConfig:
         """Form of the network."""
         return dataclasses.replace(
             NETWORKS[self.preset],
+            context_size=self.context_size or NETWORKS[self.preset].context_size,
             detail_size=self.frame_size,
             detail=self.detail,
             fusion=self.fusion,
@@ -191,12 +315,14 @@ class Recipe(_Block):
         )
 
     def settings(self) -> dict[str, Any]:
-        """Plain values of all that decides the result: without folder and device, a file of weights by its SHA-256."""
-        values = self.model_dump(mode="json", exclude={"data", "device"})
+        """Plain values of all that decides the result: without :data:`RUNTIME`, a file of weights by its SHA-256."""
+        values = self.model_dump(mode="json", exclude={*RUNTIME, *STAGES})
         values = {k: v for k, v in values.items() if k not in LATER or getattr(self, k) != _default(k)}
+        values["sources"] = [source.settings() for source in self.sources]
         if self.initial is not None:
-            with initial_file(self.initial).open("rb") as handle:
-                values["initial"] = hashlib.file_digest(handle, "sha256").hexdigest()
+            values["initial"] = file_hash(initial_file(self.initial))
+        if self.sam is not None:
+            values["sam"] = _sha256(self.sam)
         return values
 
     def digest(self) -> str:
@@ -216,6 +342,51 @@ class Recipe(_Block):
 
 def _default(key: str) -> Any:
     return Recipe.model_fields[key].get_default()
+
+
+@lru_cache
+def _sha256(path: str) -> str:
+    """Of a file that can be gigabytes large."""
+    if not Path(path).is_file():
+        raise UserError(f"sam: no checkpoint at {path}; give a .pth or .safetensors file of SAM, MedSAM or SAM-Med2D.")
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=8)
+def folder_hash(folder: str) -> str:
+    """SHA-256 of the names and contents of all files in a folder.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise UserError(f"no folder {folder}; lay the set out as images/NAME.* and masks/TARGET/NAME.png in it.")
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path.name[0] != ".")
+    content = [(path.relative_to(root).as_posix(), file_hash(path)) for path in files]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def packed_file(name: str) -> Path:
+    """File of packed frames.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if not Path(name).is_file():
+        raise UserError(f"no packed frames at {name}; make them with retsam train pseudo-label.")
+    return Path(name)
 
 
 def initial_file(name: str) -> Path:
@@ -276,6 +447,8 @@ _BLOCKS: Mapping[str, type[_Block]] = MappingProxyType(
         "schedule": ScheduleRecipe,
         "loss": LossRecipe,
         "augmentation": AugmentationRecipe,
+        "experts": ExpertRecipe,
+        "pseudo": PseudoRecipe,
     }
 )
 

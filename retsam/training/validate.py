@@ -16,7 +16,7 @@ from retsam.segmentation.network.model import RetSAM
 from retsam.taxonomy import TARGETS, Evidence
 from retsam.training.augment import NONE
 from retsam.training.batches import make_batch
-from retsam.training.frames import POINTS, UNCERTAIN, LabelledFrame
+from retsam.training.frames import IGNORE, POINTS, UNCERTAIN, LabelledFrame
 from retsam.training.sources import PHANTOM
 
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
@@ -143,11 +143,12 @@ def probabilities(
 def frame_scores(frame: LabelledFrame, maps: Mapping[str, NDArray[np.float32]]) -> list[Score]:
     """Scores of one frame; pixels that the annotators left open do not count for arteries and veins."""
     out: list[Score | None] = []
+    counted = frame.fov & ~frame.mask(IGNORE)
     for target, probability in maps.items():
         if target in POINTS:
             out.append(_point_score(frame, target, probability))
             continue
-        region = frame.fov & ~frame.mask(UNCERTAIN) if target in ("artery", "vein") else frame.fov
+        region = counted & ~frame.mask(UNCERTAIN) if target in ("artery", "vein") else counted
         truth = frame.mask(target) & region
         if not truth.any():
             continue
