@@ -333,6 +333,41 @@ def unify(
         run(recipe, out, device=device, cache=cache, workers=workers, say=_say, show=show)
 
 
+@train_app.command(epilog="Example: retsam train experts --config my.yaml --out runs/experts --cache frames")
+def experts(
+    config: RecipeFile,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder around the runs; the same one again goes on.")],
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    cache: Annotated[Path | None, typer.Option("--cache", help="Folder of packed frames; default: OUT/cache.")] = None,
+    workers: Processes = None,
+) -> None:
+    """Train one network per task group, as the recipe's block 'experts' names them."""
+    from retsam.training.recipe import read_recipe
+    from retsam.training.stages import train_experts
+
+    files = train_experts(read_recipe(config), out, device=device, cache=cache, workers=workers, say=_say)
+    typer.echo(f"experts: {len(files)} files of weights -> {out}")
+
+
+@train_app.command(epilog="Example: retsam train adapt --config my.yaml --initial retsam-tiny --out runs/adapted")
+def adapt(
+    config: RecipeFile,
+    initial: Annotated[str, typer.Option("--initial", help="Weights to start from: a file or a shipped name.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; the same one again goes on.")],
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    cache: Annotated[Path | None, typer.Option("--cache", help="Folder of packed frames; default: OUT/cache.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps, in place of the recipe's.")] = None,
+    workers: Processes = None,
+) -> None:
+    """Go on from weights on one's own annotated photographs, the encoder frozen, in small steps."""
+    from retsam.training.recipe import read_recipe
+    from retsam.training.stages import adapt as run
+
+    recipe = read_recipe(config).with_steps(steps)
+    with _steps_shown(recipe.schedule.steps) as show:
+        run(recipe, initial, out, device=device, cache=cache, workers=workers, say=_say, show=show)
+
+
 @train_app.command(epilog="Example: retsam train pack --config unify --cache frames")
 def pack(
     config: RecipeFile,
@@ -397,6 +432,46 @@ def verify(
         raise UserError("no weights are part of the package; give a file.")
     for path in files:
         typer.echo(f"OK {run(path).line()}")
+
+
+@weights_app.command(
+    epilog="Example: retsam weights judge runs/first/weights.safetensors --data data --out judged.safetensors"
+)
+def judge(
+    weights: Annotated[str, typer.Argument(help="Name or file of weights.", metavar="FILE")],
+    data: Annotated[Path, typer.Option("--data", help="Folder around the public data sets.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: the same weights, judged.")],
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="CSV that keeps the numbers of single photographs, to go on from.")
+    ] = None,
+    odir_limit: Annotated[
+        int | None, typer.Option("--odir-limit", min=1, help="About so many eyes of ODIR-5K, for a quick run.")
+    ] = None,
+    device: Device = "auto",
+    frame_size: Annotated[int | None, typer.Option("--frame-size", help="Pixels; default: the network's.")] = None,
+) -> None:
+    """Measure a network on every photograph at hand that it never saw, and write the figures into its header."""
+    from retsam.evaluation.judge import judge as run
+    from retsam.segmentation.weights import find_weights
+
+    _check_output(out, (".safetensors",))
+    if scores is not None:
+        _check_output(scores, (".csv",))
+    if frame_size is not None:
+        _check_frame_size(frame_size)
+    path = find_weights(weights)
+    rows = run(
+        path,
+        data,
+        out,
+        device=device,
+        frame_size=frame_size,
+        odir_limit=odir_limit,
+        scores=scores,
+        say=typer.echo,
+        show=_progress,
+    )
+    typer.echo(f"judge: {len(rows)} figures -> {out}")
 
 
 @app.command(epilog="Example: retsam catalogue --format csv > biomarkers.csv")

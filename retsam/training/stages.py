@@ -1,4 +1,7 @@
-"""Stages of training, each from a recipe to a file of weights. So far: ``unify``."""
+"""Stages of training, each from a recipe to files of weights: ``experts``, ``unify``, ``adapt``.
+
+The stage between the first two, which labels photographs, is in ``pseudo``.
+"""
 
 import json
 import logging
@@ -34,14 +37,87 @@ RECIPE, WEIGHTS, PICTURE = "recipe.json", "weights.safetensors", "curve.png"
 LINE_EVERY = 20.0
 """Seconds between lines about the loss."""
 
+ADAPT_RATE = 1e-4
+"""Learning rate of the stage ``adapt``: small, because it starts from what is nearly right."""
+
 LICENCE = "not decided; see the licences of the data"
 
 Say = Callable[[str], None]
 
 
-def unify(
+def unify(recipe: Recipe, out: Path, **how: Any) -> Path:
+    """Train one network for every target on all sources of a recipe; ``how`` is as in :func:`train`."""
+    return train(recipe, out, {"stage": "unify"}, **how)
+
+
+def train_experts(
+    recipe: Recipe, out: Path, *, cache: Path | None = None, say: Say = log.info, **how: Any
+) -> list[Path]:
+    """Train the networks of a recipe's block ``experts``, one after the other, each in its own folder.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    out : Path
+        Folder around the runs; one that was stopped goes on.
+    cache : Path, optional
+        Folder of packed frames; ``out / "cache"`` by default. All experts share it.
+    say : callable
+        Takes lines.
+    **how
+        As in :func:`train`.
+
+    Returns
+    -------
+    list of Path
+        The files of weights, in the order of the block.
+
+    Raises
+    ------
+    UserError
+        If the recipe has no such block, or as :func:`train` does.
+    """
+    if not recipe.experts:
+        raise UserError("the recipe has no block 'experts'; name them there, each with its targets (docs/training.md).")
+    files = []
+    for name in recipe.experts:
+        say(f"expert {name}: {', '.join(recipe.experts[name].targets)}")
+        stage = {"stage": "expert", "expert": name}
+        files.append(train(recipe.expert(name), out / name, stage, cache=cache or out / "cache", say=say, **how))
+    return files
+
+
+def adapt(recipe: Recipe, initial: str, out: Path, **how: Any) -> Path:
+    """Go on training from weights with a frozen encoder, for photographs of another kind.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        ``frozen`` is the encoder and the learning rate :data:`ADAPT_RATE`, unless it says otherwise.
+    initial : str
+        File of weights or shipped name.
+    out : Path
+        Folder of the run.
+    **how
+        As in :func:`train`.
+
+    Returns
+    -------
+    Path
+        The file of weights.
+    """
+    changes: dict[str, Any] = {"initial": initial}
+    if "frozen" not in recipe.model_fields_set:
+        changes["frozen"] = ("image_encoder",)
+    if "learning_rate" not in recipe.schedule.model_fields_set:
+        changes["schedule"] = recipe.schedule.model_copy(update={"learning_rate": ADAPT_RATE})
+    return train(recipe.model_copy(update=changes), out, {"stage": "adapt"}, **how)
+
+
+def train(
     recipe: Recipe,
     out: Path,
+    stage: Mapping[str, str],
     *,
     device: str | None = None,
     cache: Path | None = None,
@@ -49,7 +125,7 @@ def unify(
     say: Say = log.info,
     show: Callable[[int], None] = lambda done: None,
 ) -> Path:
-    """Train one network for every target on all sources of a recipe.
+    """Train one network as a recipe says.
 
     Parameters
     ----------
@@ -57,6 +133,8 @@ def unify(
     out : Path
         Folder of the run: ``recipe.json``, ``curve.csv``, ``curve.png``, ``state.pt``, ``best.pt`` and, at the end,
         ``weights.safetensors``. A run that was stopped goes on in it.
+    stage : mapping
+        What the header of the weights says of the stage beside its settings and score.
     device : str, optional
         The recipe's by default.
     cache : Path, optional
@@ -104,7 +182,7 @@ def unify(
     if trainer.progress.step:
         say(f"goes on after step {trainer.progress.step}")
     reporter.restart(trainer.progress.step)
-    return _finish(recipe, parts, initial, trainer.run(), place, out, say)
+    return _finish(recipe, stage, parts, initial, trainer.run(), place, out, say)
 
 
 def find_device(name: str) -> str:
@@ -206,14 +284,21 @@ def draw_curve(out: Path) -> None:
 
 
 def _finish(
-    recipe: Recipe, parts: Parts, initial: Checkpoint | None, weights: Weights, device: str, out: Path, say: Say
+    recipe: Recipe,
+    stage: Mapping[str, str],
+    parts: Parts,
+    initial: Checkpoint | None,
+    weights: Weights,
+    device: str,
+    out: Path,
+    say: Say,
 ) -> Path:
     """Validate the best weights once more, for thresholds and evidence, and write them as a checkpoint."""
     model = RetSAM(recipe.network)
     model.load_state_dict(weights)
     report = validate(model.to(device).eval(), parts.validation, device)
     draw_curve(out)
-    stage = {"stage": "unify", "score": round(report.score, 4), **recipe.settings()}
+    done = {**stage, "score": round(report.score, 4), **recipe.settings()}
     rows, before = _data_rows(parts), initial.metadata if initial else None
     if before and (lost := sorted(set(before.targets) - set(shown_targets(parts)))):
         say(f"evidence of {', '.join(lost)} is phantom again: no frame of this stage shows them")
@@ -221,7 +306,7 @@ def _finish(
         name=recipe.preset,
         targets=target_records(report, parts, before),
         data=tuple(joined_rows(before.data, rows) if before else rows),
-        stages=(*(before.stages if before else ()), stage),
+        stages=(*(before.stages if before else ()), done),
         licence=LICENCE,
         version=__version__,
     )

@@ -11,7 +11,7 @@ from retsam.errors import UserError  # noqa: E402
 from retsam.segmentation.network import checkpoint  # noqa: E402
 from retsam.training.initial import check_frozen, joined_rows, read_initial  # noqa: E402
 from retsam.training.recipe import parse_recipe  # noqa: E402
-from retsam.training.stages import unify  # noqa: E402
+from retsam.training.stages import adapt, train_experts, unify  # noqa: E402
 
 
 def recipe(**more):
@@ -97,3 +97,36 @@ def test_a_photograph_is_unseen_only_if_no_stage_saw_it():
     assert joined_rows(before, other) == before + other
     phantoms = [row("phantom", "train", 5), row("phantom", "validation", 2)]
     assert joined_rows([row("phantom", "train", 9)], phantoms) == phantoms
+
+
+def test_experts_are_networks_of_their_own_that_go_on(tmp_path):
+    block = {"vessels": {"targets": ["vessel"]}, "discs": {"targets": ["optic_disc", "fovea"], "steps": 1}}
+    said = []
+    files = train_experts(recipe(experts=block), tmp_path, device="cpu", workers=1, say=said.append)
+    assert [file.parent.name for file in files] == ["vessels", "discs"]
+    found = [checkpoint.load(file).metadata for file in files]
+    assert [set(metadata.targets) for metadata in found] == [{"vessel"}, {"optic_disc", "fovea"}]
+    assert [(m.stages[0]["stage"], m.stages[0]["expert"]) for m in found] == [
+        ("expert", "vessels"),
+        ("expert", "discs"),
+    ]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    before = [file.read_bytes() for file in files]
+    said.clear()
+    train_experts(recipe(experts=block), tmp_path, device="cpu", workers=1, say=said.append)
+    assert [file.read_bytes() for file in files] == before
+    assert sum("goes on after step" in line for line in said) == 2
+    with pytest.raises(UserError, match="no block 'experts'"):
+        train_experts(recipe(), tmp_path / "other", device="cpu")
+
+
+def test_adapting_freezes_the_encoder_and_goes_slowly(first, tmp_path):
+    schedule = {"steps": 2, "warmup": 1, "validate_every": 1, "mixed": False}
+    path = adapt(recipe(schedule=schedule), str(first), tmp_path / "run", device="cpu", workers=1)
+    old, new = checkpoint.load(first), checkpoint.load(path)
+    assert all(torch.equal(t, new.weights[k]) for k, t in old.weights.items() if k.startswith("image_encoder."))
+    assert [stage["stage"] for stage in new.metadata.stages] == ["unify", "adapt"]
+    assert new.metadata.stages[1]["frozen"] == ["image_encoder"]
+    assert new.metadata.stages[1]["schedule"]["learning_rate"] == 1e-4
+    with pytest.raises(UserError, match="no weights at nowhere to start from"):
+        adapt(recipe(), "nowhere", tmp_path / "other", device="cpu")
