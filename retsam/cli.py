@@ -384,7 +384,8 @@ def pack(
 
 
 def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    if os.environ.get("RANK", "0") == "0":  # of several processes that torchrun started, the first one speaks
+        typer.echo(text, err=True)
 
 
 @contextmanager

@@ -46,6 +46,8 @@ class Case:
         Label of image quality.
     labels : mapping of str to bool
         Diseases of the whole photograph, as in a manifest: dr, amd, glaucoma, myopia; what is unknown is left out.
+    participant : str or None
+        The person, where the set says whose eyes belong together.
     observers : mapping of str to (mapping of str to MaskFile)
         Further human annotations by observer and target, which can stand in for a model.
     """
@@ -58,6 +60,7 @@ class Case:
     points: Mapping[str, tuple[float, float]] = field(default_factory=lambda: _NOTHING)
     gradable: bool | None = None
     labels: Mapping[str, bool] = field(default_factory=lambda: _NOTHING)
+    participant: str | None = None
     observers: Mapping[str, Mapping[str, MaskFile]] = field(default_factory=lambda: _NOTHING)
 
 

@@ -39,9 +39,9 @@ class Drimdb(Dataset):
 class Odir(Dataset):
     """ODIR-5K: diagnoses of each eye; no masks, so that there is nothing for ``retsam evaluate`` to score.
 
-    Layout: ``manifest.csv`` (columns image_id, path, and dr, amd, glaucoma, myopia as 0, 1 or empty) beside ``images``:
-    the set after it was brought into a manifest. The spreadsheet of the challenge, which has one row for both eyes of a
-    person, is not read.
+    Layout: ``manifest.csv`` (columns image_id, path, and dr, amd, glaucoma, myopia as 0, 1 or empty; participant_id may
+    be absent) beside ``images``: the set after it was brought into a manifest. The spreadsheet of the challenge, which
+    has one row for both eyes of a person, is not read.
     """
 
     name = "odir"
@@ -63,5 +63,14 @@ class Odir(Dataset):
         for row in table.to_dict("records"):
             labels = {name: row[name] == "1" for name in self.diseases if row[name] in ("0", "1")}
             photograph = files.file(tuple(row["path"].split("/")[:-1]), row["path"].split("/")[-1])
-            cases.append(Case(row["image_id"], part, photograph, labels=labels))
+            person = row.get("participant_id")
+            cases.append(
+                Case(
+                    row["image_id"],
+                    part,
+                    photograph,
+                    labels=labels,
+                    participant=person if isinstance(person, str) else None,
+                )
+            )
         return cases
