@@ -28,15 +28,16 @@ class Prediction:
         One entry for every target that the engine declares: ``ok`` or ``not_visible``.
     masks : dict of str to (S, S) bool
         For targets with status ok; empty outside the field of view.
-    probability : dict of str to (S, S) float32
-        0-1. For dense targets (vessel, lesions) always; for localised ones (disc, fovea) only where status is ok.
+    probability : mapping of str to (S, S) float32
+        0-1. For dense targets (vessel, lesions) always; for localised ones (disc, fovea) only where status is ok. A map
+        may be made only when it is asked for.
     points : dict of str to (x, y)
         Frame pixels, centres at integers: the fovea, the centroid of the disc. For targets with status ok.
     """
 
     status: dict[str, Status]
     masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-    probability: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    probability: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     points: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 

@@ -145,7 +145,7 @@ def _rows(
         "target": FOV,
         "status": str(Status.OK),
         "rle": encode(framed.fov),
-        "area_px": int(framed.fov.sum()),
+        "area_px": np.count_nonzero(framed.fov),
     }
     return [first, *(base | _target_row(name, prediction, engine) for name in kept)]
 
@@ -159,8 +159,8 @@ def _target_row(name: str, prediction: Prediction, engine: SegmentationEngine) -
     if prediction.status[name] != Status.OK:
         return row
     mask = prediction.masks[name]
-    row |= {"rle": encode(mask), "area_px": int(mask.sum())}
-    if name in prediction.probability and mask.any():
+    row |= {"rle": encode(mask), "area_px": np.count_nonzero(mask)}
+    if name in prediction.probability and row["area_px"]:
         row["probability"] = float(prediction.probability[name][mask].mean(dtype=np.float64))
     if name in prediction.points:
         row["x"], row["y"] = map(float, prediction.points[name])

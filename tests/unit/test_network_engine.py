@@ -1,6 +1,7 @@
 """A network as an engine: what every engine promises, with random weights; and what is done after the network."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,10 @@ from retsam.phantom import render  # noqa: E402
 from retsam.segmentation import SegmentationEngine, load_engine, segment_table  # noqa: E402
 from retsam.segmentation import engine as engines  # noqa: E402
 from retsam.segmentation.network.checkpoint import Metadata, TargetRecord, load, save  # noqa: E402
-from retsam.segmentation.network.config import CHANNELS, HEADS, NetworkConfig  # noqa: E402
+from retsam.segmentation.network.config import CHANNELS, FINE, HEADS, WIDE, NetworkConfig  # noqa: E402
 from retsam.segmentation.network.engine import NetworkEngine  # noqa: E402
 from retsam.segmentation.network.findings import DEFAULT_DIAMETER, circle, find, peak, whole_part  # noqa: E402
+from retsam.segmentation.network.maps import FrameMaps  # noqa: E402
 from retsam.segmentation.network.model import RetSAM, whole_frame_box  # noqa: E402
 from retsam.status import Status  # noqa: E402
 from retsam.tables import MASKS, conform, read_table  # noqa: E402
@@ -224,6 +226,50 @@ def test_a_network_that_overflows_fails_aloud(folder, monkeypatch):
     images, fov = frames(folder)
     with pytest.raises(RuntimeError, match="not finite in"):
         engine.predict(images, fov)
+
+
+def test_maps_are_made_when_they_are_asked_for(engine, blind, folder, monkeypatch):
+    """What is nowhere is not enlarged; what is enlarged is what it would be if all were."""
+    images, fov = frames(folder, 192)
+    made, make = [], FrameMaps._make
+    monkeypatch.setattr(FrameMaps, "_make", lambda self, name: made.append(name) or make(self, name))
+    found = blind.predict(images[:1], fov[:1])[0]
+    assert made == []
+    other = engine.predict(images[:1], fov[:1])[0]
+    assert set(made) == set(DECLARED)
+    for name in found.probability:
+        np.testing.assert_array_equal(found.probability[name], other.probability[name])
+    with pytest.raises(KeyError):
+        found.probability["optic_disc"]
+
+
+@pytest.mark.parametrize("size", [32, 64, 96])
+def test_maps_are_those_of_the_formula(size):
+    torch.manual_seed(3)
+    fine, wide = torch.randn(len(FINE), 64, 64), torch.randn(len(WIDE), 16, 16)
+    inside = (torch.rand(size, size) > 0.3).float()
+    maps = FrameMaps(("fovea", "vessel"), fine, wide, inside)
+    assert list(maps) == ["fovea", "vessel"] and "vein" not in maps
+    resize = partial(torch.nn.functional.interpolate, size=(size, size))
+    how = {"mode": "bilinear", "align_corners": False}
+    heat = resize(wide[None], **how)[0, WIDE.index("fovea")].sigmoid() * inside
+    vessel = resize(fine[None].sigmoid(), **({"mode": "area"} if size < 64 else how))[0, FINE.index("vessel")] * inside
+    np.testing.assert_allclose(maps["fovea"], heat, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(maps["vessel"], vessel, rtol=0, atol=1e-6)
+    for name in maps:
+        top = float(maps[name].max())
+        assert maps.reaches(name, np.nextafter(np.float32(top), np.float32(0))) and not maps.reaches(name, 1.0)
+    with pytest.raises(FloatingPointError):
+        FrameMaps(("vessel",), torch.full_like(fine, torch.inf), wide, inside)
+
+
+def test_findings_do_not_depend_on_what_is_looked_at(folder):
+    images, fov = frames(folder)
+    engine = load_engine(str(folder / "tiny.safetensors"), device="cpu")
+    maps = engine._maps(images[:1], fov[:1])[0]
+    for threshold in (0.2, 0.5, 0.8, 0.97):
+        at = dict.fromkeys(maps, threshold)
+        assert_same(find(maps, at, fov[0], maps.reaches), find(dict(maps), at, fov[0]))
 
 
 def test_segment_table(engine, folder):

@@ -36,25 +36,28 @@ class ClassicalEngine:
 
 
 def _predict_one(image: NDArray[np.uint8], fov: NDArray[np.bool_]) -> Prediction:
-    found = Prediction(dict.fromkeys(ClassicalEngine.targets, Status.NOT_VISIBLE))
     response = vessel_response(image, fov)
-    found.probability["vessel"], mask = segment_vessels(response, fov)
+    probability, mask = segment_vessels(response, fov)
+    maps = {"vessel": probability}
+    found = Prediction(dict.fromkeys(ClassicalEngine.targets, Status.NOT_VISIBLE), probability=maps)
     if mask.any():
         found.status["vessel"], found.masks["vessel"] = Status.OK, mask
     disc = find_disc(image, fov, response)
     if disc is None:
         return found
-    if _add_ellipse(found, "optic_disc", disc, fov):
+    if _add_ellipse(found, maps, "optic_disc", disc, fov):
         rows, cols = np.nonzero(found.masks["optic_disc"])
         found.points["optic_disc"] = (float(cols.mean()), float(rows.mean()))
     macula = find_fovea(image, fov, response, disc)
-    if macula is not None and _add_ellipse(found, "fovea", macula, fov):
+    if macula is not None and _add_ellipse(found, maps, "fovea", macula, fov):
         found.points["fovea"] = (macula.x * fov.shape[1] - 0.5, macula.y * fov.shape[0] - 0.5)
     return found
 
 
-def _add_ellipse(found: Prediction, target: str, ellipse: Ellipse, fov: NDArray[np.bool_]) -> bool:
-    """Enter an ellipse as mask and probability (its confidence, with a soft edge); False if none of it is in view."""
+def _add_ellipse(
+    found: Prediction, maps: dict[str, NDArray[np.float32]], target: str, ellipse: Ellipse, fov: NDArray[np.bool_]
+) -> bool:
+    """Enter an ellipse as mask and probability (confidence, with a soft edge); False if none of it is in view."""
     x, y = ((np.arange(side, dtype=np.float32) + 0.5) / side for side in fov.shape[::-1])
     across = (x - np.float32(ellipse.x)) / np.float32(0.5 * ellipse.width)
     down = (y - np.float32(ellipse.y)) / np.float32(0.5 * ellipse.height)
@@ -64,5 +67,5 @@ def _add_ellipse(found: Prediction, target: str, ellipse: Ellipse, fov: NDArray[
         return False
     soft = ellipse.confidence / (1 + np.exp(np.clip((radius - 1) / EDGE, -30, 30)))
     found.status[target], found.masks[target] = Status.OK, mask
-    found.probability[target] = np.where(fov, soft, 0).astype(np.float32)
+    maps[target] = np.where(fov, soft, 0).astype(np.float32)
     return True

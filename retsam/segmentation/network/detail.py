@@ -70,7 +70,7 @@ class UpBlock(nn.Module):
         """(B, below, H, W) and (B, skip, 2H, 2W) to (B, after, 2H, 2W)."""
         out = enlarge(self.below(x), 2)
         if self.skip is not None and skip is not None:
-            out = out + self.skip(skip)
+            out += self.skip(skip)
         return F.relu(self.norm(out), inplace=True)
 
 

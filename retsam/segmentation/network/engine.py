@@ -1,21 +1,19 @@
 """A trained network as a segmentation engine."""
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from retsam.errors import UserError
 from retsam.segmentation.engine import Prediction
 from retsam.segmentation.network.checkpoint import Checkpoint, load
-from retsam.segmentation.network.config import FINE, WIDE
-from retsam.segmentation.network.fast import prepare
+from retsam.segmentation.network.fast import keep_memory, prepare
 from retsam.segmentation.network.findings import find
+from retsam.segmentation.network.maps import FrameMaps, to_size
 from retsam.segmentation.network.model import whole_frame_box
 from retsam.taxonomy import TARGETS, Evidence
 
@@ -60,8 +58,8 @@ class NetworkEngine:
         self.preferred_batch: int = 1 if self.device == "cpu" else fitting
         self._config = config
         self._limit = self.preferred_batch  # frames that fit; shrinks where the GPU runs out of memory
-        self._fine = [name for name in FINE if name in records]
-        self._wide = [name for name in WIDE if name in records]
+        if self.device == "cpu":
+            keep_memory()
         self._model = prepare(checkpoint.network().to(self.device), self.dtype)
 
     def predict(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> list[Prediction]:
@@ -80,16 +78,11 @@ class NetworkEngine:
                 self._limit = max(1, min(self._limit, len(images) - len(found)) // 2)
                 torch.cuda.empty_cache()
                 continue
-            found += [self._find([m[i] for m in maps], inside) for i, inside in enumerate(fov[part])]
+            found += [find(m, self.thresholds, inside, m.reaches) for m, inside in zip(maps, fov[part], strict=True)]
         return found
 
-    def _find(self, maps: list[NDArray[np.float32]], fov: NDArray[np.bool_]) -> Prediction:
-        """Findings of one frame from its maps, fine (n, S, S) and wide (m, S, S)."""
-        named = dict(zip([*self._fine, *self._wide], itertools.chain(*maps), strict=True))
-        return find({name: named[name] for name in self.targets}, self.thresholds, fov)
-
-    def _maps_or_none(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> list[NDArray[np.float32]] | None:
-        """Probabilities, fine (B, n, S, S) and wide (B, m, S, S); None where several frames do not fit into memory."""
+    def _maps_or_none(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> list[FrameMaps] | None:
+        """Maps of each frame; None where several frames do not fit into memory."""
         try:
             return self._maps(images, fov)
         except torch.OutOfMemoryError:
@@ -98,21 +91,19 @@ class NetworkEngine:
             return None
 
     @torch.inference_mode()
-    def _maps(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> list[NDArray[np.float32]]:
-        size, detail = images.shape[1], self._config.detail_size
+    def _maps(self, images: NDArray[np.uint8], fov: NDArray[np.bool_]) -> list[FrameMaps]:
+        detail = self._config.detail_size
         inside = torch.from_numpy(np.ascontiguousarray(fov)).to(self.device)[:, None].float()
         frames = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2)
         picture, seen = _resized(frames.float() / 255.0 * inside, inside, detail)
         context, context_seen = _resized(picture, seen, self._config.context_size)
         box = whole_frame_box(len(images), self.device)
         logits = self._model(picture, seen, context, context_seen, box)
-        fine = logits.fine[:, [FINE.index(name) for name in self._fine]].float()
-        wide = logits.wide[:, [WIDE.index(name) for name in self._wide]].float()
-        if not bool(torch.isfinite(fine.sum() + wide.sum())):
-            raise RuntimeError(f"the network {self.name} gave numbers that are not finite in {self.dtype}")
-        # Wide maps are enlarged before the logistic function, as in training. In place: nothing here is as large.
-        maps = (_to_size(fine.sigmoid_(), size), _to_size(wide, size).sigmoid_())
-        return [np.asarray(part.mul_(inside).cpu().numpy()) for part in maps]
+        try:
+            parts = zip(logits.fine, logits.wide, inside[:, 0], strict=True)
+            return [FrameMaps(list(self.targets), fine, wide, within) for fine, wide, within in parts]
+        except FloatingPointError as error:
+            raise RuntimeError(f"the network {self.name} gave numbers that are not finite in {self.dtype}") from error
 
 
 def open_engine(path: str | Path, device: str = "auto") -> NetworkEngine:
@@ -124,19 +115,8 @@ def _resized(picture: torch.Tensor, fov: torch.Tensor, size: int) -> tuple[torch
     """Picture (B, 3, S, S) and field of view (B, 1, S, S) at another size; black outside the field."""
     if picture.shape[2] == size:
         return picture, fov
-    fov = (_to_size(fov, size) > 0.5).float()
-    return _to_size(picture, size) * fov, fov
-
-
-def _to_size(maps: torch.Tensor, size: int) -> torch.Tensor:
-    """Maps (B, C, S, S) at another size: averages where they shrink, bilinear where they grow."""
-    if maps.shape[2] == size:
-        return maps
-    if not maps.shape[1]:  # a network without such targets
-        return maps.new_zeros((len(maps), 0, size, size))
-    if maps.shape[2] > size:
-        return F.interpolate(maps, size=(size, size), mode="area")
-    return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
+    fov = (to_size(fov, size) > 0.5).float()
+    return to_size(picture, size) * fov, fov
 
 
 def _device(wanted: str) -> str:

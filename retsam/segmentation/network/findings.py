@@ -8,7 +8,8 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
 
 import cv2
 import numpy as np
@@ -31,7 +32,12 @@ Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
-def find(maps: Mapping[str, Map], thresholds: Mapping[str, float], fov: Mask) -> Prediction:
+def find(
+    maps: Mapping[str, Map],
+    thresholds: Mapping[str, float],
+    fov: Mask,
+    reaches: Callable[[str, float], bool] = lambda name, threshold: True,
+) -> Prediction:
     """Turn the maps of one frame into findings.
 
     Parameters
@@ -41,6 +47,8 @@ def find(maps: Mapping[str, Map], thresholds: Mapping[str, float], fov: Mask) ->
     thresholds : mapping of str to float
         Of the same targets.
     fov : (S, S) bool
+    reaches : callable
+        Whether a target's map may exceed a threshold anywhere; where it cannot, the map is not asked for.
 
     Returns
     -------
@@ -48,21 +56,22 @@ def find(maps: Mapping[str, Map], thresholds: Mapping[str, float], fov: Mask) ->
         Anatomy of which nothing is found is ``not_visible``: every eye has it. A finding of which there is nothing is
         ``ok`` with an empty mask.
     """
-    masks = {name: (values > thresholds[name]) & fov for name, values in maps.items() if name != "fovea"}
+    nothing = np.zeros_like(fov)
+    possible = {name for name in maps if reaches(name, thresholds[name])}
+    masks = {name: (maps[name] > thresholds[name]) & fov if name in possible else nothing for name in maps}
     points: dict[str, tuple[float, float]] = {}
     if "vessel" in masks:
-        masks["vessel"] = np.logical_or.reduce([masks[name] for name in TREES if name in masks])
+        masks["vessel"] = reduce(np.logical_or, [masks[name] for name in TREES if name in masks])
     if "optic_disc" in masks:
         masks["optic_disc"] = whole_part(masks["optic_disc"]) & fov
         if masks["optic_disc"].any():
             points["optic_disc"] = _centroid(masks["optic_disc"])
         if "optic_cup" in masks:
-            masks["optic_cup"] &= masks["optic_disc"]
+            masks["optic_cup"] = masks["optic_cup"] & masks["optic_disc"]
     if "fovea" in maps:
-        place = peak(maps["fovea"], thresholds["fovea"], fov)
-        masks["fovea"] = (
-            np.zeros_like(fov) if place is None else circle(place, _diameter(masks.get("optic_disc"), len(fov)), fov)
-        )
+        place = peak(maps["fovea"], thresholds["fovea"], fov) if "fovea" in possible else None
+        diameter = _diameter(masks.get("optic_disc"), len(fov))
+        masks["fovea"] = nothing if place is None else circle(place, diameter, fov)
         if place is not None:
             points["fovea"] = place
     return _prediction(maps, masks, points)
@@ -71,15 +80,34 @@ def find(maps: Mapping[str, Map], thresholds: Mapping[str, float], fov: Mask) ->
 def _prediction(
     maps: Mapping[str, Map], masks: Mapping[str, Mask], points: dict[str, tuple[float, float]]
 ) -> Prediction:
-    found = Prediction({}, points=points)
-    for name in maps:
-        missing = TARGETS[name].group == "anatomy" and not masks[name].any()
-        found.status[name] = Status.NOT_VISIBLE if missing else Status.OK
-        if not missing:
-            found.masks[name] = masks[name]
-        if not missing or name in TREES:
-            found.probability[name] = maps[name]
-    return found
+    missing = {name for name in maps if TARGETS[name].group == "anatomy" and not masks[name].any()}
+    return Prediction(
+        status={name: Status.NOT_VISIBLE if name in missing else Status.OK for name in maps},
+        masks={name: masks[name] for name in maps if name not in missing},
+        probability=_Part(maps, [name for name in maps if name not in missing or name in TREES]),
+        points=points,
+    )
+
+
+class _Part(Mapping[str, Map]):
+    """Some entries of a mapping, not looked up before they are asked for: a map may be made only then."""
+
+    def __init__(self, values: Mapping[str, Map], names: Sequence[str]) -> None:
+        self._values, self._names = values, names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __getitem__(self, name: str) -> Map:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._values[name]
 
 
 def whole_part(mask: Mask) -> Mask:
@@ -87,11 +115,15 @@ def whole_part(mask: Mask) -> Mask:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count < 2:
         return np.zeros_like(mask)
-    part = labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    # A hole is background that does not hang together with the outside of the frame.
-    around = np.pad(~part, 1, constant_values=True).astype(np.uint8)
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    left, top, width, height, _ = (int(value) for value in stats[largest])
+    box = slice(top, top + height), slice(left, left + width)
+    # A hole is background that does not hang together with the outside of the box around the part.
+    around = np.pad(labels[box] != largest, 1, constant_values=True).astype(np.uint8)
     _, labels = cv2.connectedComponents(around, connectivity=4)
-    return np.asarray(labels[1:-1, 1:-1] != labels[0, 0])
+    whole = np.zeros_like(mask)
+    whole[box] = labels[1:-1, 1:-1] != labels[0, 0]
+    return whole
 
 
 def peak(heat: Map, threshold: float, fov: Mask) -> tuple[float, float] | None:
@@ -115,9 +147,15 @@ def peak(heat: Map, threshold: float, fov: Mask) -> tuple[float, float] | None:
 
 def circle(place: tuple[float, float], diameter: float, fov: Mask) -> Mask:
     """Pixels of the field of view within half a diameter, pixels, of a place x, y; at least those next to it."""
-    x, y = (np.arange(side) for side in fov.shape[::-1])
-    distance = np.hypot((x - place[0])[None, :], (y - place[1])[:, None])
-    return np.asarray((distance <= max(0.5 * diameter, 1.0)) & fov)
+    radius = max(0.5 * diameter, 1.0)
+    across, down = (
+        np.arange(max(math.floor(at - radius), 0), min(math.ceil(at + radius) + 1, side))
+        for at, side in zip(place, fov.shape[::-1], strict=True)
+    )
+    box = np.ix_(down, across)
+    mask = np.zeros_like(fov)
+    mask[box] = (np.hypot((across - place[0])[None, :], (down - place[1])[:, None]) <= radius) & fov[box]
+    return mask
 
 
 def _diameter(disc: Mask | None, size: int) -> float:
