@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 something unexpected, 2 a user's error, said in one sentence without a traceback.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from retsam.errors import UserError
+from retsam.weights import DEFAULT_MODEL
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -130,7 +132,7 @@ def quality(
 def segment(
     inputs: Annotated[list[Path], typer.Argument(help="A manifest, or photographs.", metavar="MANIFEST|IMAGE...")],
     out: Out,
-    model: Model = "classical",
+    model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     targets: Annotated[
         list[str] | None, typer.Option("--targets", help="Targets to keep; repeat or separate by commas.")
@@ -279,7 +281,7 @@ def evaluate(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only photographs that the weights' training kept apart for a test.")
     ] = False,
-    model: Model = "classical",
+    model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     frame_size: FrameSize = 1024,
 ) -> None:
@@ -349,6 +351,32 @@ def experts(
     typer.echo(f"experts: {len(files)} files of weights -> {out}")
 
 
+@train_app.command(
+    "pseudo-label",
+    epilog="Example: retsam train pseudo-label --config my.yaml --experts runs/experts --images photographs "
+    "--out pseudo.parquet",
+)
+def pseudo_label(
+    config: RecipeFile,
+    experts: Annotated[
+        list[Path], typer.Option("--experts", help="Files of weights, or folders of finished runs; repeatable.")
+    ],
+    images: Annotated[Path, typer.Option("--images", help="Photographs without labels: a folder or a manifest.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Packed frames to write, for a source of a recipe.")],
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    workers: Workers = 1,
+) -> None:
+    """Label photographs by experts where these agree with themselves under augmentation."""
+    from retsam.training.pseudo import pseudo_label as run
+    from retsam.training.recipe import read_recipe
+
+    _check_output(out, (".parquet",))
+    recipe = read_recipe(config)
+    with _progress("pseudo-label") as show:
+        run(recipe, experts, images, out, device=device, workers=workers, say=_say, show=show)
+    typer.echo(f"pseudo-label: {out.stat().st_size / 1e6:.1f} MB -> {out}")
+
+
 @train_app.command(epilog="Example: retsam train adapt --config my.yaml --initial retsam-tiny --out runs/adapted")
 def adapt(
     config: RecipeFile,
@@ -383,15 +411,20 @@ def pack(
     typer.echo(f"pack: {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.1f} MB -> {cache}")
 
 
+def _first_process() -> bool:
+    """Of several processes that torchrun started, the first one speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _say(text: str) -> None:
-    if os.environ.get("RANK", "0") == "0":  # of several processes that torchrun started, the first one speaks
+    if _first_process():
         typer.echo(text, err=True)
 
 
 @contextmanager
 def _steps_shown(total: int) -> Iterator[Callable[[int], None]]:
     """Bar on a terminal; nothing in a log, where training says its own lines."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not _first_process():
         yield lambda done: None
         return
     with _progress("train", total) as show:
