@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.fields import FieldInfo
 
 from retsam.errors import UserError
+from retsam.weights import DEFAULT_MODEL
 
 
 class ConfigError(UserError):
@@ -63,8 +64,10 @@ class SegmentationConfig(_Block):
     """Which model finds the structures."""
 
     model: str = Field(
-        "classical",
-        description="Name of a segmentation model: 'classical' needs no weights (vessel, optic_disc, fovea).",
+        DEFAULT_MODEL,
+        min_length=1,
+        description="Segmentation model: a name ('retsam weights list'; 'classical' needs no weights and finds vessel, "
+        "optic_disc and fovea) or a .safetensors file of weights, found as the manifest is.",
     )
     targets: list[str] | None = Field(
         None, description="Targets to keep, for example [vessel, optic_disc]; null keeps all that the model provides."

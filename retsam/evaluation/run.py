@@ -23,6 +23,7 @@ from retsam.quality import THRESHOLD, score
 from retsam.status import Status
 from retsam.tables import conform
 from retsam.taxonomy import TREES
+from retsam.weights import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from retsam.segmentation.engine import SegmentationEngine
@@ -76,7 +77,7 @@ def evaluate(
     split: str | None = None,
     held_out: bool = False,
     engine: "SegmentationEngine | None" = None,
-    model: str = "classical",
+    model: str = DEFAULT_MODEL,
     device: str = "auto",
     frame_size: int = 1024,
     progress: Callable[[int], None] | None = None,

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from retsam.errors import UserError
 from retsam.status import Status
 from retsam.taxonomy import Evidence
+from retsam.weights import DEFAULT_MODEL, SUFFIX
+from retsam.weights import FOLDER as WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -101,19 +103,12 @@ ENGINES: dict[str, Callable[[str], SegmentationEngine]] = {"classical": _classic
 """Engines by name: a factory takes the device as the user wrote it. Factories import what they need when called."""
 
 
-SUFFIX = ".safetensors"
-"""Of files of weights."""
-
-WEIGHTS = Path(__file__).parents[1] / "weights"
-"""Folder of the weights that are part of the package; there are none yet."""
-
-
 def models() -> list[str]:
     """Names that :func:`load_engine` knows: engines without weights, and weights that are part of the package."""
     return sorted({*ENGINES, *(path.stem for path in WEIGHTS.glob(f"*{SUFFIX}"))})
 
 
-def load_engine(name: str = "classical", device: str = "auto") -> SegmentationEngine:
+def load_engine(name: str = DEFAULT_MODEL, device: str = "auto") -> SegmentationEngine:
     """Load a segmentation engine.
 
     Parameters

@@ -90,7 +90,7 @@ def test_finds_what_was_drawn(seed):
 def test_masks_and_maps_keep_the_contract():
     drawn = draw_fundus()
     found = predict(drawn.image, drawn.fov)
-    for target in load_engine().targets:
+    for target in load_engine("classical").targets:
         mask, probability = found.masks[target], found.probability[target]
         assert mask.shape == probability.shape == (SIZE, SIZE)
         assert mask.dtype == bool and probability.dtype == np.float32
@@ -154,7 +154,7 @@ def test_mirrored_frame_gives_mirrored_prediction(seed, x, y, noise):
 def test_a_frame_does_not_depend_on_its_batch():
     drawings = [draw_fundus(0), draw_fundus(1, (0.3, 0.5))]
     images, fov = np.stack([d.image for d in drawings]), np.stack([d.fov for d in drawings])
-    together = load_engine().predict(images, fov)
+    together = load_engine("classical").predict(images, fov)
     for drawn, found in zip(drawings, together, strict=True):
         alone = predict(drawn.image, drawn.fov)
         assert alone.points == found.points

@@ -1,5 +1,6 @@
 """A network as an engine: what every engine promises, with random weights; and what is done after the network."""
 
+import inspect
 from dataclasses import replace
 from functools import partial
 
@@ -14,12 +15,15 @@ pytest.importorskip("safetensors")
 
 from typer.testing import CliRunner  # noqa: E402
 
+from retsam import cli  # noqa: E402
 from retsam.cli import app  # noqa: E402
+from retsam.config import parse_config  # noqa: E402
 from retsam.errors import UserError  # noqa: E402
+from retsam.evaluation import evaluate  # noqa: E402
 from retsam.io.frames import load_frame  # noqa: E402
 from retsam.io.masks import decode  # noqa: E402
 from retsam.phantom import render  # noqa: E402
-from retsam.segmentation import SegmentationEngine, load_engine, segment_table  # noqa: E402
+from retsam.segmentation import DEFAULT_MODEL, SegmentationEngine, load_engine, segment_table  # noqa: E402
 from retsam.segmentation import engine as engines  # noqa: E402
 from retsam.segmentation.network.checkpoint import Metadata, TargetRecord, load, save  # noqa: E402
 from retsam.segmentation.network.config import CHANNELS, FINE, HEADS, WIDE, NetworkConfig  # noqa: E402
@@ -304,7 +308,18 @@ def test_command_line(folder, tmp_path):
     assert set(read_table(out)["target"]) == {"fov", *DECLARED}
 
 
-def test_names_and_files(folder, monkeypatch):
+def test_default_model_is_one_constant():
+    """Of commands, functions and studies alike; it is there, and a study of the defaults names it."""
+    assert DEFAULT_MODEL in engines.models()
+    assert parse_config({}).segmentation.model == DEFAULT_MODEL
+    for function in (load_engine, evaluate):
+        assert DEFAULT_MODEL in {p.default for p in inspect.signature(function).parameters.values()}
+    for command in (cli.segment, cli.evaluate):
+        assert inspect.signature(command).parameters["model"].default == DEFAULT_MODEL
+
+
+def test_names_and_files(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(engines, "WEIGHTS", tmp_path)
     with pytest.raises(UserError, match=r"no segmentation model 'retsam-b'; the models are classical, or give a file"):
         load_engine("retsam-b")
     with pytest.raises(UserError, match="no file of weights"):

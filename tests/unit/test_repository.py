@@ -25,6 +25,7 @@ FLOORS = [
         "provenance",
         "logs",
         "io",
+        "weights",
     },
     {"phantom"},
     {"quality", "segmentation", "datasets"},

@@ -34,6 +34,7 @@ class Study:
     def configure(self, **values: object) -> Path:
         path = self.folder / "my.yaml"
         base = {"cohort": "tiny", "manifest": str(self.manifest), "shard_size": 16, "frame_size": FRAME}
+        base["segmentation"] = {"model": "classical"}  # fast, whatever the default is
         path.write_text(yaml.safe_dump(base | values), encoding="utf-8")
         return path
 

@@ -10,6 +10,9 @@ from retsam import tables
 
 pytestmark = pytest.mark.workflow
 
+CLASSICAL = ("--model", "classical", "--frame-size", 256)
+"""Fast, whatever the default model is."""
+
 
 def retsam(*arguments, cwd=None, check=True):
     command = [sys.executable, "-m", "retsam", *map(str, arguments)]
@@ -22,7 +25,7 @@ def retsam(*arguments, cwd=None, check=True):
 def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     retsam("simulate", folder / "c", "--participants", 3, "--seed", 2, "--frame-size", 256)
-    retsam("segment", folder / "c" / "manifest.csv", "--out", folder / "masks.parquet", "--frame-size", 256)
+    retsam("segment", folder / "c" / "manifest.csv", "--out", folder / "masks.parquet", *CLASSICAL)
     retsam("quality", folder / "c" / "manifest.csv", "--out", folder / "quality.parquet")
     return folder
 
@@ -55,7 +58,7 @@ def test_export(cohort, to):
 def test_segment_takes_photographs_and_targets(cohort):
     photos = sorted((cohort / "c" / "images").iterdir())[:2]
     out = cohort / "two.parquet"
-    retsam("segment", *photos, "--targets", "optic_disc", "--out", out, "--frame-size", 256)
+    retsam("segment", *photos, "--targets", "optic_disc", "--out", out, *CLASSICAL)
     masks = tables.read_table(out)
     assert set(masks["target"]) == {"fov", "optic_disc"}
     assert masks["image_id"].drop_duplicates().tolist() == [p.stem for p in photos]
@@ -102,6 +105,6 @@ def test_user_errors_are_one_sentence_and_exit_2(tmp_path, arguments, said):
 
 
 def test_missing_photograph_is_a_row_not_an_error(tmp_path):
-    done = retsam("segment", "gone.jpg", "--out", "m.parquet", "--frame-size", 256, cwd=tmp_path)
+    done = retsam("segment", "gone.jpg", "--out", "m.parquet", *CLASSICAL, cwd=tmp_path)
     assert tables.read_table(tmp_path / "m.parquet")["status"].tolist() == ["missing_file"]
     assert "1 missing_file" in done.stdout
