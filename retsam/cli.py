@@ -508,6 +508,15 @@ def judge(
     typer.echo(f"judge: {len(rows)} figures -> {out}")
 
 
+@weights_app.command("card", epilog="Example: retsam weights card judged.safetensors > card.md")
+def model_card(weights: Annotated[str, typer.Argument(help="Name or file of weights.", metavar="FILE")]) -> None:
+    """Print the model card of a file of weights: Markdown, from its header alone."""
+    from retsam.evaluation.card import card
+    from retsam.segmentation.weights import find_weights
+
+    typer.echo(card(find_weights(weights)), nl=False)
+
+
 @app.command(epilog="Example: retsam catalogue --format csv > biomarkers.csv")
 def catalogue(
     format: Annotated[Literal["md", "csv", "json"], typer.Option("--format", help="md, csv or json.")] = "md",
