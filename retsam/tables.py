@@ -155,6 +155,12 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
     return pq.ParquetFile(path).read(columns=columns).to_pandas()
 
 
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Provenance that a Parquet table was written with; empty if there is none."""
+    found = pq.read_schema(path).metadata or {}
+    return {key.decode(): value.decode() for key, value in found.items() if key not in (b"pandas", b"ARROW:schema")}
+
+
 def read_tables(paths: Iterable[str | Path], columns: list[str] | None = None) -> pd.DataFrame:
     """Concatenate shard tables in the order given."""
     parts = [pq.ParquetFile(p).read(columns=columns) for p in paths]

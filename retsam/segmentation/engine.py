@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from retsam import __version__
 from retsam.errors import UserError
 from retsam.status import Status
 from retsam.taxonomy import Evidence
@@ -60,7 +61,7 @@ class SegmentationEngine(Protocol):
     thresholds : mapping of str to float
         Probability above which a pixel can belong to the mask; 0-1.
     preferred_batch : int
-        Frames per call of `predict` that suit the engine and its device.
+        Frames per call of `predict` that suit the engine and its device; it may change in use.
     concurrent : bool
         Whether `predict` may be called from several threads at a time, with the same results.
     """
@@ -108,7 +109,9 @@ def models() -> list[str]:
     return sorted({*ENGINES, *(path.stem for path in WEIGHTS.glob(f"*{SUFFIX}"))})
 
 
-def load_engine(name: str = DEFAULT_MODEL, device: str = "auto") -> SegmentationEngine:
+def load_engine(
+    name: str = DEFAULT_MODEL, device: str = "auto", *, flips: bool = False, compile: bool = False
+) -> SegmentationEngine:
     """Load a segmentation engine.
 
     Parameters
@@ -117,6 +120,10 @@ def load_engine(name: str = DEFAULT_MODEL, device: str = "auto") -> Segmentation
         One of :func:`models`, or the path of a ``.safetensors`` file of weights.
     device : str
         ``auto`` (the best that the engine can use here), ``cpu``, ``cuda`` or ``cuda:N``.
+    flips : bool
+        Networks only: mean of the probabilities of the frame's four mirror images, at four times the cost.
+    compile : bool
+        Networks only: ``torch.compile``; without it, with a warning, where there is no compiler.
 
     Raises
     ------
@@ -132,12 +139,30 @@ def load_engine(name: str = DEFAULT_MODEL, device: str = "auto") -> Segmentation
         raise UserError(f"no device {device!r}; use auto, cpu, cuda or cuda:N.")
     if name in ENGINES:
         return ENGINES[name](device)
-    return _network(Path(name) if name.endswith(SUFFIX) else WEIGHTS / f"{name}{SUFFIX}", device)
+    path = Path(name) if name.endswith(SUFFIX) else WEIGHTS / f"{name}{SUFFIX}"
+    return _network(path, device, flips=flips, compile=compile)
 
 
-def _network(path: Path, device: str) -> SegmentationEngine:
+def _network(path: Path, device: str, **options: bool) -> SegmentationEngine:
     try:
         from retsam.segmentation.network.engine import open_engine
     except ModuleNotFoundError as error:
         raise UserError(f"{path.name} needs the package {error.name}; run: pip install 'retsam[torch]'.") from error
-    return open_engine(path, device)
+    return open_engine(path, device, **options)
+
+
+def origin(engine: SegmentationEngine) -> dict[str, str]:
+    """Say what makes masks, for the table that holds them.
+
+    Returns
+    -------
+    dict of str to str
+        retsam (version), model, weights_sha256, device (cpu or cuda), and the engine's own ``settings`` if it has any.
+    """
+    return {
+        "retsam": __version__,
+        "model": engine.name,
+        "weights_sha256": engine.weights_hash,
+        "device": engine.device.partition(":")[0],
+        **getattr(engine, "settings", {}),
+    }

@@ -71,12 +71,14 @@ def segment_table(
         A name in `targets` that is no target at all.
     """
     kept = _kept_targets(engine, targets)
-    size = batch_size or engine.preferred_batch
     rows: list[dict[str, Any]] = []
     done = 0
     with ThreadPoolExecutor(max_workers=max(workers, 1) if engine.concurrent else 1) as pool:
-        chunks = _chunks(iter_frames(shard, root, frame_size, workers), size)
-        for image_rows in _in_order(pool, lambda chunk: _segment_chunk(chunk, engine, kept), chunks, workers):
+        frames = iter_frames(shard, root, frame_size, workers)
+        # An engine finds out in use how many frames suit it.
+        chunks = _chunks(frames, lambda: batch_size or engine.preferred_batch)
+        ahead = workers if engine.concurrent else 1
+        for image_rows in _in_order(pool, lambda chunk: _segment_chunk(chunk, engine, kept), chunks, ahead):
             rows.extend(row for image in image_rows for row in image)
             for _ in image_rows:
                 done += 1
@@ -92,9 +94,9 @@ def _kept_targets(engine: SegmentationEngine, targets: Sequence[str] | None) -> 
     return [name for name in TARGETS if name in engine.targets and (targets is None or name in targets)]
 
 
-def _chunks(items: Iterable[FramedImage], size: int) -> Iterator[list[FramedImage]]:
+def _chunks(items: Iterable[FramedImage], size: Callable[[], int]) -> Iterator[list[FramedImage]]:
     iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
+    while chunk := list(islice(iterator, size())):
         yield chunk
 
 

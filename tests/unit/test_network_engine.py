@@ -205,7 +205,7 @@ def test_out_of_memory_halves_the_batch(folder, monkeypatch):
             raise torch.OutOfMemoryError("too much")
         return whole(picture, *rest)
 
-    monkeypatch.setattr(engine, "_limit", 4)
+    monkeypatch.setattr(engine, "preferred_batch", 4)
     monkeypatch.setattr(engine._model, "forward", small)
     room = 1
     for found, wanted in zip(engine.predict(images, fov), expected, strict=True):
@@ -214,6 +214,80 @@ def test_out_of_memory_halves_the_batch(folder, monkeypatch):
     room = 0
     with pytest.raises(torch.OutOfMemoryError):
         engine.predict(images, fov)
+
+
+def test_batch_grows_as_long_as_it_fits(folder, monkeypatch):
+    engine = NetworkEngine(load(folder / "tiny.safetensors"), "cpu", torch.float32)
+    images, fov = (np.repeat(x[:1], 9, axis=0) for x in frames(folder))
+    asked = []
+
+    def small(images, fov):
+        asked.append(len(images))
+        if len(images) > 3:
+            raise torch.OutOfMemoryError("too much")
+        return []
+
+    monkeypatch.setattr(engine, "_largest", 64)
+    monkeypatch.setattr(engine, "_maps", small)
+    for count in (1, 2, 2, 4, 2, 2):
+        engine._learn(count, fitted=engine._maps_or_none(images[:count], fov[:count]) is not None)
+    assert asked == [1, 2, 2, 4, 2, 2]
+    assert engine.preferred_batch == 2
+
+
+def test_flips_are_the_mean_of_the_mirror_images(folder):
+    checkpoint = load(folder / "tiny.safetensors")
+    single, averaged = (NetworkEngine(checkpoint, "cpu", torch.float32, flips=flips) for flips in (False, True))
+    assert averaged.settings == {"dtype": "float32", "flips": "true"} and single.settings["flips"] == "false"
+    images, fov = (x[:1] for x in frames(folder))
+    (found,) = averaged.predict(images, fov)
+    parts = []
+    for down, across in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        (part,) = single.predict(images[:, ::down, ::across], fov[:, ::down, ::across])
+        parts.append(part.probability["vessel"][::down, ::across])
+    np.testing.assert_allclose(found.probability["vessel"], np.mean(parts, axis=0), rtol=0, atol=1e-5)
+    assert np.ptp(parts, axis=0).max() > 0.01  # the images do differ
+    (mirrored,) = averaged.predict(images[:, :, ::-1], fov[:, :, ::-1])
+    for name in ("vessel", "tessellation"):
+        same = mirrored.probability[name][:, ::-1]
+        np.testing.assert_allclose(found.probability[name], same, rtol=0, atol=1e-5)
+
+
+def test_compilation_is_used_and_its_failure_costs_a_warning(folder, monkeypatch, caplog):
+    images, fov = (x[:1] for x in frames(folder))
+    checkpoint, used = load(folder / "tiny.safetensors"), []
+    (expected,) = NetworkEngine(checkpoint, "cpu", torch.float32).predict(images, fov)
+
+    def good(model):
+        return lambda *inputs: used.append(1) or model(*inputs)
+
+    def bad(model):
+        def run(*inputs):
+            raise RuntimeError("no compiler")
+
+        return run
+
+    for how, calls in ((good, 2), (bad, 0)):
+        used.clear()
+        monkeypatch.setattr(torch, "compile", how)
+        engine = NetworkEngine(checkpoint, "cpu", torch.float32, compile=True)
+        for _ in range(2):
+            assert_same(engine.predict(images, fov)[0], expected)
+        assert len(used) == calls
+    assert [record.message for record in caplog.records] == [
+        "torch.compile failed (RuntimeError); the network runs without it"
+    ]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine whose GPU cannot be used")
+def test_a_gpu_that_fails_leaves_the_cpu(folder, monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    engine = load_engine(str(folder / "tiny.safetensors"))
+    assert engine.device == "cpu" and engine.preferred_batch == 1
+    assert "the GPU cannot be used" in caplog.text
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises((RuntimeError, AssertionError)):
+        load_engine(str(folder / "tiny.safetensors"), "cuda")
 
 
 def test_types_agree(folder):

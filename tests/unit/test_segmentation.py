@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from retsam import __version__
 from retsam.errors import UserError
 from retsam.geometry import Frame
 from retsam.io.masks import decode
-from retsam.segmentation import Prediction, SegmentationEngine, load_engine, segment_table
+from retsam.segmentation import Prediction, SegmentationEngine, load_engine, origin, segment_table
 from retsam.status import Status
-from retsam.tables import FRAME_COLUMNS, MASKS, conform, to_bytes
+from retsam.tables import FRAME_COLUMNS, MASKS, conform, read_metadata, to_bytes, write_table
 from retsam.taxonomy import Evidence
 
 SIZE = 128
@@ -198,3 +199,28 @@ def test_classical_engine_loads_neither_torch_nor_matplotlib():
         "sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_chunks_follow_an_engine_that_takes_more_in_use(shard, tmp_path):
+    class Growing(Threshold):
+        def predict(self, images, fov):
+            self.preferred_batch *= 2
+            return super().predict(images, fov)
+
+    engine = Growing(preferred_batch=1, concurrent=False)
+    good = shard[shard["image_id"].isin(["a", "b", "d"])]
+    table = segment_table(good, tmp_path, engine, frame_size=SIZE)
+    assert sum(engine.sizes) == 3
+    assert to_bytes(table, MASKS) == to_bytes(segment(good, tmp_path), MASKS)
+
+
+def test_origin_says_what_made_the_masks(tmp_path, shard):
+    engine = Threshold(device="cuda:1", weights_hash="ab")
+    said = origin(engine)
+    assert said == {"retsam": __version__, "model": "threshold", "weights_sha256": "ab", "device": "cuda"}
+    engine.settings = {"flips": "true"}
+    assert origin(engine) == said | {"flips": "true"}
+    write_table(segment(shard.iloc[:1], tmp_path), tmp_path / "m.parquet", MASKS, origin(engine))
+    assert read_metadata(tmp_path / "m.parquet") == origin(engine)
+    write_table(segment(shard.iloc[:1], tmp_path), tmp_path / "n.parquet", MASKS)
+    assert read_metadata(tmp_path / "n.parquet") == {}
