@@ -162,7 +162,7 @@ class _Judging:
                     table, chance = evaluate_cases(adapter, cases, self.engine, self.frame_size, shown)
                 self._note_pixels(adapter.name, part, table, chance)
         except UserError as error:
-            self.say(f"not judged: {error}")
+            self.say(f"not judged: {_short(error)}")
 
     def _parts(self, adapter: Dataset) -> dict[str, list[Case]]:
         """Unseen photographs of a set, by what they are.
@@ -288,6 +288,12 @@ class _Judging:
                 self.say(f"evidence of {target}: {record.evidence} -> {level}")
             records[target] = replace(record, evidence=str(level))
         return records
+
+
+def _short(error: UserError) -> str:
+    """A message without its list of missing files, since the folder may be another set's of a similar layout."""
+    what, *where = str(error).split(" missing under ")
+    return f"{what} missing under {where[0].split(': ')[0]}, if that is meant to be it." if where else what
 
 
 def _against_chance(target: str, group: pd.DataFrame) -> tuple[float, float] | None:

@@ -168,6 +168,7 @@ def test_only_what_is_unseen_is_judged(judged):
     }
     assert "not judged: idrid_localization shares photographs with idrid, which had a part in training." in lines
     assert any(line.startswith("not judged: stare: no folder has its layout") for line in lines)
+    assert any(line.startswith("not judged: origa: ") and line.endswith("if that is meant to be it.") for line in lines)
     assert ("drive test", 3) in bars
     assert ("odir whole photographs", 18) in bars
 

@@ -19,7 +19,7 @@ from retsam.evaluation.seen import relative, role_of  # noqa: E402
 from retsam.segmentation import engine  # noqa: E402
 from retsam.segmentation.network.checkpoint import Metadata, TargetRecord, save  # noqa: E402
 from retsam.segmentation.network.model import RetSAM  # noqa: E402
-from retsam.segmentation.weights import find_weights, metadata_of, verify  # noqa: E402
+from retsam.segmentation.weights import find_weights, metadata_of, shipped, verify  # noqa: E402
 from retsam.taxonomy import TARGETS  # noqa: E402
 from retsam.training.recipe import SMOKE  # noqa: E402
 from tests.annotated import make_drive, make_hrf  # noqa: E402
@@ -83,6 +83,16 @@ def test_an_empty_package(tmp_path, monkeypatch):
     assert run("weights", "verify") == (2, "no weights are part of the package; give a file.")
     assert run("weights", "verify", "best")[1].startswith("no weights named 'best': none are shipped")
     assert metadata_of("classical") is None
+
+
+def test_shipped_weights_are_whole_and_small():
+    files = shipped()
+    if not files:
+        pytest.skip("no weights are part of the package yet")
+    for path in files:
+        found = verify(path)
+        assert found.parameters <= 8e6
+        assert found.bytes <= 16e6
 
 
 def test_verify(package, weights):
