@@ -153,6 +153,12 @@ def test_roles():
     assert role_of(metadata(), "stare", case("im0001", "all")) == "unseen"
 
 
+def test_photographs_of_two_parts_may_have_one_name():
+    rows = ({**DATA[2], "set": "idrid_localization", "split": "train", "images": ["IDRiD_001"]},)
+    assert role_of(metadata(rows), "idrid_localization", case("IDRiD_001", "train")) == "test"
+    assert role_of(metadata(rows), "idrid_localization", case("IDRiD_001", "test")) == "unseen"
+
+
 def test_what_a_later_stage_trained_on_is_not_held_out():
     again = (*DATA, {"set": "hrf", "split": "all", "licence": "CC", "role": "train", "n": 3})
     assert role_of(metadata(again), "hrf", case("02_dr", "all")) == "train"
