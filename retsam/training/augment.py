@@ -5,7 +5,7 @@ degrees make a vessel twice as wide in the frame), contrast, colour and sharpnes
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -141,7 +141,11 @@ class Light:
 
     def to(self, device: torch.device) -> "Light":
         """Return the same on another device."""
-        return Light(*(getattr(self, f).to(device) for f in ("contrast", "gain", "gamma", "slope", "grey")))
+        return Light(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+    def __getitem__(self, rows: list[int]) -> "Light":
+        """Part of a batch."""
+        return Light(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def apply(self, picture: torch.Tensor, mean: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
         """Change pictures.

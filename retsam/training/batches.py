@@ -85,6 +85,8 @@ class Sampler:
     seed : int
     focus : float
         Share of the crops that are laid around something marked.
+    rank, ranks : int
+        This process, from 0, of so many that share each batch: it makes the samples rank, rank + ranks, ...
     """
 
     frames: Sequence[LabelledFrame]
@@ -95,6 +97,8 @@ class Sampler:
     augmentation: Augmentation
     seed: int
     focus: float = 0.0
+    rank: int = 0
+    ranks: int = 1
 
     def __post_init__(self) -> None:
         sizes = {frame.size for frame in self.frames}
@@ -122,11 +126,12 @@ class Sampler:
         return [int(rng.choice(self._members[source])) for source in chosen]
 
     def at(self, step: int, device: torch.device | str = "cpu") -> Batch:
-        """Batch of a step."""
+        """Batch of a step, or this process's part of it."""
         frames = [self.frames[i] for i in self.indices(step)]
         seed = int(np.random.SeedSequence([self.seed, step, 1]).generate_state(1, np.uint64)[0] >> 1)
         generator = torch.Generator().manual_seed(seed)
-        return make_batch(frames, generator, self.config, self.crop, self.augmentation, device, self.focus)
+        rows = range(self.rank, self.batch, self.ranks)
+        return make_batch(frames, generator, self.config, self.crop, self.augmentation, device, self.focus, rows)
 
 
 @dataclass(frozen=True)
@@ -145,8 +150,12 @@ class View:
         augmentation: Augmentation,
         share: float,
         focus: float,
+        rows: Sequence[int],
     ) -> "View":
-        """Draw views of frames, whose crops are ``share`` of them wide; ``focus`` of these around something marked."""
+        """Draw views of frames, whose crops are ``share`` of them wide; ``focus`` of these around something marked.
+
+        All are drawn, and those of ``rows`` returned, so that parts of a batch are what they are in the whole.
+        """
         count = len(frames)
         affine = draw_affine(generator, count, augmentation)
         zoom = affine[:, :, :2].det().abs().rsqrt()
@@ -154,8 +163,10 @@ class View:
         box = _crop_box(generator, count, share)
         if focus > 0.0:
             for row, frame in enumerate(frames):
-                box[row] = _focused(generator, frame, affine[row], box[row], focus)
-        return cls(affine, box, circle)
+                draws = torch.rand(5, generator=generator).tolist()
+                if row in rows:
+                    box[row] = _focused(draws, frame, affine[row], box[row], focus)
+        return cls(affine[rows], box[rows], circle[rows])
 
     def to(self, device: torch.device) -> "View":
         """Return the same on another device."""
@@ -170,6 +181,7 @@ def make_batch(
     augmentation: Augmentation,
     device: torch.device | str = "cpu",
     focus: float = 0.0,
+    rows: Sequence[int] | None = None,
 ) -> Batch:
     """Look at frames through random views; what is seen and what is true move together.
 
@@ -178,7 +190,7 @@ def make_batch(
     frames : sequence of LabelledFrame
         All of one size.
     generator : torch.Generator
-        On the CPU, so that every device sees the same views.
+        On the CPU, so that every device sees the same views; only the grain of a picture is drawn on the device.
     config : NetworkConfig
     crop : int
         Side of the detail crops, pixels.
@@ -186,25 +198,31 @@ def make_batch(
     device : torch.device or str
     focus : float
         Share of the crops that are laid around something marked.
+    rows : sequence of int, optional
+        Samples to make; the others are drawn all the same, so that a part of a batch is what it is in the whole.
 
     Returns
     -------
     Batch
+        Of ``rows`` only.
     """
     count, device = len(frames), torch.device(device)
     share = crop / config.detail_size
-    view = View.draw(generator, frames, augmentation, share, focus).to(device)
-    light = Light.draw(generator, count, augmentation).to(device)
-    whole = whole_frame_box(count, device)
+    rows = list(range(count) if rows is None else rows)
+    drawn = View.draw(generator, frames, augmentation, share, focus, rows)
+    light = Light.draw(generator, count, augmentation)[rows].to(device)
+    lens = Lens.draw(generator, count, augmentation, crop, device)[rows]
+    frames = [frames[row] for row in rows]
+    view, whole = drawn.to(device), whole_frame_box(len(rows), device)
     stack = torch.from_numpy(np.stack([_picture(f) for f in frames])).to(device).float()
     context, context_fov = _seen(stack, view, whole, 1.0, config.context_size)
     picture, fov = _seen(stack, view, view.box, share, crop)
     mean = statistics(context, context_fov).mean
     context = light.apply(context, sample_box(mean, whole, context.shape[2:]), whole) * context_fov
     picture = light.apply(picture, sample_box(mean, view.box, picture.shape[2:]), view.box)
-    picture = _through_lens(picture, generator, augmentation) * fov
-    fine = _plane(frames, FINE, view, fov)
-    wide = _plane(frames, WIDE, view, F.avg_pool2d(fov, WIDE_STRIDE).round())
+    picture = lens.apply(picture) * fov
+    fine = _plane(frames, FINE, drawn, fov)
+    wide = _plane(frames, WIDE, drawn, F.avg_pool2d(fov, WIDE_STRIDE).round())
     return Batch(picture, fov, context, context_fov, view.box, fine, wide)
 
 
@@ -226,17 +244,40 @@ def _seen(
     return out[:, :3] * fov, fov
 
 
-def _through_lens(picture: torch.Tensor, generator: torch.Generator, augmentation: Augmentation) -> torch.Tensor:
-    """Blur and noise; both are small more often than large."""
-    count, device = len(picture), picture.device
-    sigma = augmentation.blur * torch.rand(count, generator=generator) ** 2
-    grain = augmentation.noise * torch.rand(count, 1, 1, 1, generator=generator) ** 2
-    if augmentation.blur > 0.0:
-        picture = soften(picture, sigma.to(device))
-    if augmentation.noise > 0.0:
-        noise = torch.randn(picture.shape, generator=generator)
-        picture = picture + (grain * noise).to(device)
-    return picture.clamp(0.0, 1.0)
+@dataclass(frozen=True)
+class Lens:
+    """Blur and grain of the crops of a batch; both are small more often than large. None is none."""
+
+    sigma: torch.Tensor | None
+    grain: torch.Tensor | None
+
+    @classmethod
+    def draw(
+        cls, generator: torch.Generator, count: int, augmentation: Augmentation, side: int, device: torch.device
+    ) -> "Lens":
+        """Draw for a batch of crops; the grain, much larger than all else, where it is used."""
+        sigma = augmentation.blur * torch.rand(count, generator=generator) ** 2
+        strength = augmentation.noise * torch.rand(count, 1, 1, 1, generator=generator) ** 2
+        grain = None
+        if augmentation.noise > 0.0:
+            if device.type != "cpu":
+                seed = int(torch.randint(2**62, (), generator=generator))
+                generator = torch.Generator(device).manual_seed(seed)
+            normal = torch.randn(count, 3, side, side, generator=generator, device=device)
+            grain = strength.to(device) * normal
+        return cls(sigma.to(device) if augmentation.blur > 0.0 else None, grain)
+
+    def __getitem__(self, rows: list[int]) -> "Lens":
+        """Part of a batch."""
+        return Lens(*(None if x is None else x[rows] for x in (self.sigma, self.grain)))
+
+    def apply(self, picture: torch.Tensor) -> torch.Tensor:
+        """Change pictures (B, 3, side, side)."""
+        if self.sigma is not None:
+            picture = soften(picture, self.sigma)
+        if self.grain is not None:
+            picture = picture + self.grain
+        return picture.clamp(0.0, 1.0)
 
 
 def _crop_box(generator: torch.Generator, count: int, share: float) -> torch.Tensor:
@@ -247,13 +288,13 @@ def _crop_box(generator: torch.Generator, count: int, share: float) -> torch.Ten
 
 
 def _focused(
-    generator: torch.Generator, frame: LabelledFrame, affine: torch.Tensor, box: torch.Tensor, focus: float
+    draws: Sequence[float], frame: LabelledFrame, affine: torch.Tensor, box: torch.Tensor, focus: float
 ) -> torch.Tensor:
     """Move a crop, by chance, so that a marked place of a random target lies somewhere in its inner half.
 
     Vessels are everywhere and need no such help; a random crop rarely shows a cotton-wool spot.
     """
-    chance, which, pixel, *jitter = torch.rand(5, generator=generator).tolist()
+    chance, which, pixel, *jitter = draws
     choices = sorted((set(frame.packed) | set(frame.points)) - SPREAD)
     if chance >= focus or not choices:
         return box
@@ -297,20 +338,31 @@ def _masks(frame: LabelledFrame, names: Sequence[str], view: View, row: int, fov
     side = fov.shape[2]
     if not names:
         return fov.new_zeros(0, side, side)
-    masks = torch.from_numpy(np.stack([frame.mask(name).view(np.uint8) for name in names])).to(fov.device).float()
+    if fov.device.type == "cpu":
+        masks = torch.from_numpy(np.stack([frame.mask(name).view(np.uint8) for name in names])).float()
+    else:  # an eighth to carry over
+        packed = torch.from_numpy(np.stack([frame.packed[name] for name in names])).to(fov.device)
+        masks = unpack_bits(packed, frame.size).float()
     step = int(frame.size * float(view.box[row, 2] - view.box[row, 0]) / side + 1e-3)
     if step >= 2:
         masks = F.avg_pool2d(masks, step)
-    return sample(masks[None], view.affine[row, None], view.box[row, None], side)[0]
+    affine, box = view.affine[row, None].to(fov.device), view.box[row, None].to(fov.device)
+    return sample(masks[None], affine, box, side)[0]
+
+
+def unpack_bits(packed: torch.Tensor, side: int) -> torch.Tensor:
+    """Bits (N, bytes) uint8, first bit highest, as masks (N, side, side) uint8, 0 or 1."""
+    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed.device)
+    bits = (packed[:, :, None] >> places) & 1
+    return bits.flatten(1)[:, : side * side].reshape(len(packed), side, side)
 
 
 def _heat(frame: LabelledFrame, name: str, view: View, row: int, side: int) -> torch.Tensor:
-    """Heat map (side, side) of a point in a view, 1 at its place."""
-    affine, box = view.affine[row].cpu(), view.box[row].cpu()
+    """Heat map (side, side) of a point in a view, 1 at its place; on the CPU."""
+    affine, box = view.affine[row], view.box[row]
     at = 2.0 * (torch.tensor(frame.points[name]) + 0.5) / frame.size - 1.0
     x, y = (torch.linalg.solve(affine[:, :2], at - affine[:, 2]) / 2.0 + 0.5).tolist()
     spread = FOVEA_SIGMA / math.sqrt(abs(float(affine[:, :2].det())))
     step = (torch.arange(side) + 0.5) / side
     across, down = (box[i] + (box[i + 2] - box[i]) * step for i in (0, 1))
-    heat = torch.exp(-0.5 * ((across[None, :] - x) ** 2 + (down[:, None] - y) ** 2) / spread**2)
-    return heat.to(view.affine.device)
+    return torch.exp(-0.5 * ((across[None, :] - x) ** 2 + (down[:, None] - y) ** 2) / spread**2)
