@@ -1,7 +1,9 @@
 """Weights that a stage starts from: whether they fit the recipe's network, and what they had already seen."""
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,9 +11,14 @@ import torch
 from retsam.errors import UserError
 from retsam.segmentation.network.checkpoint import Checkpoint, load, mismatch
 from retsam.segmentation.network.model import RetSAM
+from retsam.segmentation.network.sam import SamEncoder, load_sam
+from retsam.tables import write_bytes
 from retsam.training.recipe import Recipe, initial_file
+from retsam.training.trainer import STATE
 
 Row = Mapping[str, Any]
+
+KEYS = "sam_keys.json"
 
 HELD = ("validation", "test")
 """Roles whose rows name their photographs."""
@@ -37,6 +44,32 @@ def read_initial(recipe: Recipe) -> Checkpoint | None:
             f"{'; ' if report else ''}{report}); set preset and switches to those of the weights, or give others."
         )
     return found
+
+
+def read_sam(recipe: Recipe, out: Path) -> SamEncoder | None:
+    """Encoder of a recipe's SAM checkpoint; None where it has none, or a run in ``out`` goes on without.
+
+    Raises
+    ------
+    UserError
+        If the checkpoint does not fit the recipe's network.
+    """
+    if recipe.sam is None or recipe.initial is not None or (out / STATE).exists():
+        return None
+    return load_sam(recipe.sam, recipe.network, recipe.sam_pixels)
+
+
+def note_keys(encoder: SamEncoder, out: Path) -> None:
+    """Write what became of each tensor of a SAM checkpoint to ``sam_keys.json`` in the folder of a run."""
+    keys = {"sha256": encoder.sha256, **encoder.report.as_dict()}
+    write_bytes(json.dumps(keys, indent=2) + "\n", out / KEYS)
+
+
+def starting_weights(initial: Checkpoint | None, encoder: SamEncoder | None) -> dict[str, torch.Tensor] | None:
+    """Weights of the network, or of its encoder, that a run starts from; None where all are random."""
+    if initial is not None:
+        return initial.network().state_dict()
+    return None if encoder is None else encoder.weights
 
 
 def check_frozen(recipe: Recipe) -> None:

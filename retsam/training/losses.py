@@ -57,8 +57,37 @@ class LossWeights:
     minor: float = 0.2
 
 
+TERMS = ("dice", "cross_entropy", "cldice", "consistency")
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of the loss before it is divided: parts of a batch add up, in ``total`` and in ``count``.
+
+    Attributes
+    ----------
+    factor : float
+        Its weight in the loss.
+    total, count : scalar tensor
+        The term is ``factor * total / count``; ``count`` is of samples, or of pixels, and has no gradient.
+    """
+
+    factor: float
+    total: torch.Tensor
+    count: torch.Tensor
+
+    def value(self, count: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the weighted term; ``count`` is that of a whole batch of which this is a part."""
+        return self.factor * (self.total / (self.count if count is None else count).clamp_min(1))
+
+
 def compute_loss(logits: Logits, batch: Batch, weights: LossWeights) -> dict[str, torch.Tensor]:
     """Terms of the loss, each already weighted; those that have nothing to say about a batch are left out."""
+    return {name: term.value() for name, term in loss_terms(logits, batch, weights).items()}
+
+
+def loss_terms(logits: Logits, batch: Batch, weights: LossWeights) -> dict[str, Term]:
+    """Terms of the loss by name, each of :data:`TERMS` that has something to say about a batch."""
     planes = [
         (logits.fine[:, [FINE.index(t) for t in batch.fine.targets]], batch.fine),
         (logits.wide[:, [CHANNELS.index(t) - len(FINE) for t in batch.wide.targets]], batch.wide),
@@ -66,29 +95,31 @@ def compute_loss(logits: Logits, batch: Batch, weights: LossWeights) -> dict[str
     planes = [(values.float(), plane) for values, plane in planes if plane.targets]
     importance = torch.tensor([weights.minor if t in MINOR else 1.0 for _, p in planes for t in p.targets])
     importance = importance.to(logits.fine.device)
-    terms: dict[str, torch.Tensor] = {}
+    terms: dict[str, Term] = {}
     if weights.dice:
         pairs = [dice_pairs(v, p.labels, p.known, p.valid, per_image=weights.per_image) for v, p in planes]
-        terms["dice"] = weights.dice * _mean_of_samples(pairs, importance)
+        terms["dice"] = Term(weights.dice, *_sum_of_samples(pairs, importance))
     if weights.cross_entropy:
         pairs = [cross_entropy_pairs(v, p.labels, p.known, p.valid, weights.focal_gamma) for v, p in planes]
-        terms["cross_entropy"] = weights.cross_entropy * _mean_of_samples(pairs, importance)
+        terms["cross_entropy"] = Term(weights.cross_entropy, *_sum_of_samples(pairs, importance))
     return terms | _vessel_terms(logits.fine.float(), batch.fine, batch.fov, weights)
 
 
-def _vessel_terms(fine: torch.Tensor, plane: Plane, fov: torch.Tensor, weights: LossWeights) -> dict[str, torch.Tensor]:
+def _vessel_terms(fine: torch.Tensor, plane: Plane, fov: torch.Tensor, weights: LossWeights) -> dict[str, Term]:
     """Terms on vessels: their topology, and that they are arteries or veins."""
-    terms: dict[str, torch.Tensor] = {}
+    terms: dict[str, Term] = {}
     vessel, artery, vein = (fine[:, FINE.index(t), None] for t in ("vessel", "artery", "vein"))
     if weights.cldice and "vessel" in plane.targets:
         at = plane.targets.index("vessel")
         rows = plane.known[:, at].nonzero()[:, 0]
         labels, valid = plane.labels[rows, at, None], plane.valid[rows, min(at, plane.valid.shape[1] - 1), None]
-        terms["cldice"] = weights.cldice * soft_cldice(vessel[rows], labels, valid)
+        each = soft_cldice_each(vessel[rows], labels, valid)
+        terms["cldice"] = Term(weights.cldice, each.sum(), each.new_tensor(len(each)))
     trees = [i for i, t in enumerate(plane.targets) if t in ("vessel", "artery", "vein")]
     if weights.consistency and trees:
         rows = plane.known[:, trees].any(dim=1).nonzero()[:, 0]
-        terms["consistency"] = weights.consistency * consistency(vessel[rows], artery[rows], vein[rows], fov[rows])
+        parts = _disagreement(vessel[rows], artery[rows], vein[rows], fov[rows])
+        terms["consistency"] = Term(weights.consistency, *parts)
     return terms
 
 
@@ -159,11 +190,26 @@ def cross_entropy_pairs(
 
 def consistency(vessel: torch.Tensor, artery: torch.Tensor, vein: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Mean absolute difference between the vessel probability and that of artery or vein, (B, 1, H, W) logits each."""
+    total, pixels = _disagreement(vessel, artery, vein, valid)
+    return total / pixels.clamp_min(1.0)
+
+
+def _disagreement(
+    vessel: torch.Tensor, artery: torch.Tensor, vein: torch.Tensor, valid: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum of what :func:`consistency` takes the mean of, and the number of pixels."""
     either = torch.maximum(torch.sigmoid(artery), torch.sigmoid(vein))
-    return ((torch.sigmoid(vessel) - either).abs() * valid).sum() / valid.sum().clamp_min(1.0)
+    return ((torch.sigmoid(vessel) - either).abs() * valid).sum(), valid.sum()
 
 
 def soft_cldice(logits: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor, steps: int = THINNING) -> torch.Tensor:
+    """Mean of :func:`soft_cldice_each` over samples, a scalar tensor."""
+    return soft_cldice_each(logits, labels, valid, steps).mean()
+
+
+def soft_cldice_each(
+    logits: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor, steps: int = THINNING
+) -> torch.Tensor:
     """Return 1 - clDice of one tubular target, computed at half the resolution, where it costs an eighth.
 
     Parameters
@@ -175,15 +221,15 @@ def soft_cldice(logits: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor,
 
     Returns
     -------
-    scalar tensor
-        In [0, 1], mean over samples.
+    (B,) tensor
+        In [0, 1].
     """
     probability = F.max_pool2d(torch.sigmoid(logits) * valid, 2)
     labels = F.max_pool2d(labels * valid, 2)
     thin_p, thin_l = soft_skeleton(probability, steps), soft_skeleton(labels, steps)
     precision = ((thin_p * labels).sum((1, 2, 3)) + SMOOTH) / (thin_p.sum((1, 2, 3)) + SMOOTH)
     sensitivity = ((thin_l * probability).sum((1, 2, 3)) + SMOOTH) / (thin_l.sum((1, 2, 3)) + SMOOTH)
-    return (1.0 - 2.0 * precision * sensitivity / (precision + sensitivity)).mean()
+    return 1.0 - 2.0 * precision * sensitivity / (precision + sensitivity)
 
 
 def soft_skeleton(x: torch.Tensor, steps: int) -> torch.Tensor:
@@ -202,8 +248,12 @@ def _erode(x: torch.Tensor) -> torch.Tensor:
     return torch.minimum(lying, standing)
 
 
-def _mean_of_samples(pairs: list[tuple[torch.Tensor, torch.Tensor]], importance: torch.Tensor) -> torch.Tensor:
-    """Mean over samples of the weighted mean over the targets of each, so that all photographs count alike.
+def _sum_of_samples(
+    pairs: list[tuple[torch.Tensor, torch.Tensor]], importance: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum over samples of the weighted mean over the targets of each, and the number of samples that have any.
+
+    Their ratio is a mean in which all photographs count alike.
 
     Parameters
     ----------
@@ -216,7 +266,7 @@ def _mean_of_samples(pairs: list[tuple[torch.Tensor, torch.Tensor]], importance:
     weight = torch.cat([w for _, w in pairs], dim=-1) * importance
     total = weight.sum(dim=-1)
     mean = (values * weight).sum(dim=-1) / total.clamp_min(1e-6)
-    return mean.sum() / (total > 0).sum().clamp_min(1)
+    return mean.sum(), (total > 0).sum()
 
 
 def _mean_over(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:

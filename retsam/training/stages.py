@@ -23,8 +23,9 @@ from retsam.taxonomy import TARGETS, Evidence
 from retsam.training.augment import Augmentation
 from retsam.training.batches import Sampler
 from retsam.training.data import Parts, load_parts
-from retsam.training.initial import check_frozen, joined_rows, read_initial
+from retsam.training.initial import check_frozen, joined_rows, note_keys, read_initial, read_sam, starting_weights
 from retsam.training.losses import LossWeights
+from retsam.training.parallel import join
 from retsam.training.recipe import Recipe
 from retsam.training.sources import PHANTOM
 from retsam.training.trainer import CURVE, Schedule, Trainer, Weights
@@ -156,11 +157,15 @@ def train(
     UserError
         For a device that is not there, a folder that holds a run of another recipe, or data that are missing.
     """
-    place = find_device(device or recipe.device)
-    initial = read_initial(recipe)
+    group, place = join(find_device(device or recipe.device))
+    initial, encoder = read_initial(recipe), read_sam(recipe, out)
     check_frozen(recipe)
-    _claim(recipe, out)
-    parts = load_parts(recipe, cache or out / "cache", workers, say)
+    with group.in_turn():
+        _claim(recipe, out)
+        if encoder is not None:
+            note_keys(encoder, out)
+            say(f"encoder of {encoder.name}: {encoder.report}")
+        parts = load_parts(recipe, cache or out / "cache", workers, say)
     say(f"{len(parts.train)} frames to train on, {len(parts.validation)} to validate on; device {place}")
     reporter = _Reporter(recipe.schedule.steps, say, show, out)
 
@@ -175,14 +180,20 @@ def train(
         LossWeights(**recipe.loss.model_dump()),
         judge,
         place,
-        None if initial is None else initial.network().state_dict(),
+        starting_weights(initial, encoder),
         recipe.frozen,
         after_step=reporter.step,
+        group=group,
+        loaders=recipe.loaders,
+        compiled=recipe.compile,
     )
     if trainer.progress.step:
         say(f"goes on after step {trainer.progress.step}")
     reporter.restart(trainer.progress.step)
-    return _finish(recipe, stage, parts, initial, trainer.run(), place, out, say)
+    weights = trainer.run()
+    if not group.first:
+        return out / WEIGHTS
+    return _finish(recipe, stage, parts, initial, weights, place, out, say)
 
 
 def find_device(name: str) -> str:

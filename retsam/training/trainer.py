@@ -4,9 +4,10 @@ import json
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import pandas as pd
 import torch
 from torch import nn
 
+from retsam.errors import UserError
 from retsam.segmentation.network.config import NetworkConfig
-from retsam.segmentation.network.model import RetSAM
+from retsam.segmentation.network.model import Logits, RetSAM
 from retsam.training.batches import Batch, Sampler
-from retsam.training.losses import LossWeights, compute_loss
+from retsam.training.losses import TERMS, LossWeights, loss_terms
+from retsam.training.parallel import ALONE, Group, share_statistics
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +98,8 @@ class Trainer:
 
     The folder holds ``state.pt`` (weights, averaged weights, optimizer, progress), ``best.pt`` (the network's form and
     its best averaged weights) and ``curve.csv`` (one row for each validation). On a CPU, a run that was killed and
-    resumed ends in the same bytes as an undisturbed one.
+    resumed ends in the same bytes as an undisturbed one. Several processes that torchrun started do together what one
+    would do; only the first validates and writes.
 
     Parameters
     ----------
@@ -109,17 +113,26 @@ class Trainer:
         weights, in evaluation mode.
     device : str
     initial : dict, optional
-        Weights to start from instead of random ones.
+        Weights to start from instead of random ones; what is not in it stays random.
     frozen : tuple of str
         Names of modules or parameters, dotted, that stay as they are. Batch normalisation inside them keeps its running
         statistics too: otherwise a frozen module would still change with every batch.
     after_step : callable, optional
         Told the number of steps done and the terms of the last one's loss, which are still on the device.
+    group : Group
+        Processes that train together.
+    loaders : int
+        Threads that make batches, as many ahead; the result does not depend on it.
+    compiled : bool
+        Whether torch compiles the network; the result then differs by rounding.
 
     Raises
     ------
     ValueError
-        If the folder has a run of another network or with other frozen parts, or a frozen name fits nothing.
+        If the folder has a run of another network or with other frozen parts, a frozen name fits nothing, or initial
+        weights are not the network's.
+    UserError
+        If several processes cannot do what was asked for.
     """
 
     def __init__(
@@ -134,22 +147,32 @@ class Trainer:
         initial: Weights | None = None,
         frozen: tuple[str, ...] = (),
         after_step: Callable[[int, Mapping[str, torch.Tensor]], None] | None = None,
+        group: Group = ALONE,
+        loaders: int = 1,
+        compiled: bool = False,
     ) -> None:
-        self.folder, self.config, self.sampler, self.schedule = folder, config, sampler, schedule
+        _check_group(group, sampler, weights)
+        self.folder, self.config, self.schedule = folder, config, schedule
+        self.sampler = replace(sampler, rank=group.rank, ranks=group.ranks)
+        self.group, self.loaders = group, loaders
         self.weights, self.validate, self.device, self.frozen = weights, validate, torch.device(device), frozen
         self.after_step = after_step
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(sampler.seed)
             self.model = RetSAM(config)
-        if initial is not None:
-            self.model.load_state_dict(initial)
+        _start(self.model, initial or {})
+        share_statistics(self.model, group)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        group.spread(self.model.state_dict().values())
         _freeze(self.model, frozen)
+        self.network = torch.compile(self.model) if compiled else self.model
         self.average: Weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_groups(self.model, schedule.weight_decay), lr=schedule.learning_rate)
         self.progress = Progress()
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
+        if group.agreed(self.progress.step) != [self.progress.step]:
+            raise UserError(f"{folder} is not the same for all processes; give a folder that every machine has.")
 
     def run(self) -> Weights:
         """Train to the end, or until validation has not improved for too long.
@@ -183,16 +206,15 @@ class Trainer:
         return progress.step >= schedule.steps or 0 < schedule.patience <= progress.stale
 
     def _batches(self) -> Iterator[tuple[int, Batch]]:
-        """Batches from the present step on; the next one is made while one is trained on."""
-        with ThreadPoolExecutor(1) as pool:
-            following = None if self.finished else pool.submit(self.sampler.at, self.progress.step, self.device)
-            while following is not None:
-                step, batch = self.progress.step, following.result()
-                more = step + 1 < self.schedule.steps
-                following = pool.submit(self.sampler.at, step + 1, self.device) if more else None
-                yield step, batch
-                if self.finished:
-                    return
+        """Batches from the present step on; the next ones are made while one is trained on."""
+        made: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(self.loaders) as pool:
+            while not self.finished:
+                step = self.progress.step
+                for following in range(step + len(made), min(step + self.loaders + 1, self.schedule.steps)):
+                    made.append(pool.submit(self.sampler.at, following, self.device))
+                yield step, made.popleft().result()
+            pool.shutdown(cancel_futures=True)
 
     def _step(self, step: int, batch: Batch) -> dict[str, torch.Tensor]:
         """Take one step; returns the terms of the loss."""
@@ -200,14 +222,34 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.schedule.mixed):
-            logits = self.model(*batch.inputs)
-        terms = compute_loss(logits, batch, self.weights)
+            logits = self.network(*batch.inputs)
+        loss, terms = self._loss(logits, batch)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
+        loss.backward()
+        self.group.sum_gradients(self.model.parameters())
         nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
         self.optimizer.step()
         self._update_average(self.schedule.decay(step))
-        return {name: term.detach() for name, term in terms.items()}
+        return terms
+
+    def _loss(self, logits: Logits, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Loss of this process's part of a batch, and the terms of the whole batch, without gradient."""
+        terms = loss_terms(logits, batch, self.weights)
+        if self.group.ranks == 1:
+            values = {name: term.value() for name, term in terms.items()}
+            return torch.stack(list(values.values())).sum(), {name: v.detach() for name, v in values.items()}
+        zero = logits.fine.new_zeros((), dtype=torch.float32)
+        here = [terms[name].count.float() if name in terms else zero for name in TERMS]
+        labelled = [zero + bool(plane.targets) for plane in (batch.fine, batch.wide)]
+        counts, used = self.group.sum(torch.stack([*here, *labelled])).split([len(TERMS), len(labelled)])
+        shares = {name: term.value(counts[TERMS.index(name)]) for name, term in terms.items()}
+        loss = torch.stack([zero, *shares.values()]).sum()
+        # Every process takes the same way back through the network, also where its own part has no such labels:
+        # batch statistics are exchanged on it.
+        for maps, some in zip(logits, used.tolist(), strict=True):
+            loss = loss + 0.0 * maps.float().sum() if some else loss
+        whole = self.group.sum(torch.stack([shares[name].detach() if name in shares else zero for name in TERMS]))
+        return loss, {name: whole[i] for i, name in enumerate(TERMS) if counts[i] > 0}
 
     def _training_mode(self) -> None:
         self.model.train()
@@ -229,6 +271,13 @@ class Trainer:
         rows = [{name: float(term) for name, term in terms.items()} for terms in losses]
         if not all(math.isfinite(value) for row in rows for value in row.values()):
             raise FloatingPointError(f"the loss is not finite before step {self.progress.step}; lower learning_rate")
+        if self.group.first:
+            self._judge(rows, seconds)
+        best, stale = self.group.agreed(self.progress.best, self.progress.stale)
+        self.progress.best, self.progress.stale = best, int(stale)
+
+    def _judge(self, rows: list[dict[str, float]], seconds: float) -> None:
+        """Validate; ``rows`` are the terms of the loss of the steps since the last time."""
         with torch.random.fork_rng(devices=[]):
             model = RetSAM(self.config)
         model.load_state_dict(self.average)
@@ -277,6 +326,20 @@ class Trainer:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.progress = Progress(**saved["progress"])
         log.info("resumed at step %d", self.progress.step)
+
+
+def _check_group(group: Group, sampler: Sampler, weights: LossWeights) -> None:
+    if group.ranks > 1 and not weights.per_image:
+        raise UserError("loss.per_image: false pools the whole batch; train on one process, without torchrun.")
+    if group.ranks > sampler.batch:
+        raise UserError(f"a batch of {sampler.batch} is less than one crop for each of {group.ranks} processes.")
+
+
+def _start(model: RetSAM, initial: Weights) -> None:
+    """Load weights, of the whole network or of parts of it."""
+    unexpected = model.load_state_dict(initial, strict=False).unexpected_keys
+    if unexpected:
+        raise ValueError(f"nothing in the network is named {unexpected[0]!r}")
 
 
 def _covers(frozen: tuple[str, ...], name: str) -> bool:

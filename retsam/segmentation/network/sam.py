@@ -111,6 +111,8 @@ class SamEncoder:
 
     Attributes
     ----------
+    name : str
+        Of the file.
     weights : dict of str to float32 tensor
         Under the network's names, ``image_encoder.`` included; a part of its state dict.
     report : KeyReport
@@ -120,6 +122,7 @@ class SamEncoder:
         Of the file.
     """
 
+    name: str
     weights: Tensors
     report: KeyReport
     form: Form
@@ -159,7 +162,8 @@ def load_sam(path: str | Path, config: NetworkConfig, pixels: Pixels | None = No
     report = KeyReport(loaded, resized, missing, unexpected, tuple(others))
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return SamEncoder({PREFIX + name: tensor for name, tensor in weights.items()}, report, form, digest)
+    renamed = {PREFIX + name: tensor for name, tensor in weights.items()}
+    return SamEncoder(path.name, renamed, report, form, digest)
 
 
 def read_tensors(path: str | Path) -> Tensors:
