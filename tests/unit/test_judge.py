@@ -334,6 +334,12 @@ def test_evidence(before, pixels, bound, after):
     assert evidence(before, pixels, bound) == after
 
 
+def test_chance_is_beaten_by_as_much_as_in_training():
+    from retsam.training.validate import MARGIN
+
+    assert module.MARGIN == MARGIN
+
+
 def test_a_target_is_validated_by_its_own_area_only():
     row = {"set": "odir", "part": "all", "value": 0.8, "low": 0.75, "high": 0.85, "n": 9}
     rows = [
