@@ -69,6 +69,13 @@ class SegmentationConfig(_Block):
         description="Segmentation model: a name ('retsam weights list'; 'classical' needs no weights and finds vessel, "
         "optic_disc and fovea) or a .safetensors file of weights, found as the manifest is.",
     )
+    flips: bool = Field(
+        False,
+        description="Networks only: mean probability of each photograph's four mirror images, at four times the cost.",
+    )
+    compile: bool = Field(
+        False, description="Networks only: torch.compile, worth its start where a shard has hundreds of photographs."
+    )
     targets: list[str] | None = Field(
         None, description="Targets to keep, for example [vessel, optic_disc]; null keeps all that the model provides."
     )
@@ -117,6 +124,31 @@ class ReportConfig(_Block):
     )
 
 
+class TrainingConfig(_Block):
+    """Training of a network; no study does it unless asked: snakemake train_unify."""
+
+    recipe: str | None = Field(
+        None,
+        min_length=1,
+        description="Recipe of train_experts, train_pseudo_label and train_unify: a shipped name or a YAML file, found "
+        "as the manifest is (docs/training.md).",
+    )
+    photographs: str | None = Field(
+        None,
+        min_length=1,
+        description="Photographs without labels, a folder or a manifest: train_unify then also trains on what the "
+        "recipe's experts agree on in them.",
+    )
+    adapt: str | None = Field(
+        None, min_length=1, description="Recipe of train_adapt, for one's own annotated photographs."
+    )
+    initial: str | None = Field(
+        None,
+        min_length=1,
+        description="Weights that train_adapt starts from, a shipped name or a file; null takes those of train_unify.",
+    )
+
+
 class Config(_Block):
     """One study."""
 
@@ -151,6 +183,7 @@ class Config(_Block):
     )
     association: AssociationConfig = Field(default_factory=AssociationConfig, description="Association models.")
     report: ReportConfig = Field(default_factory=ReportConfig, description="The report.")
+    training: TrainingConfig = Field(default_factory=TrainingConfig, description="Training, only where asked for.")
 
 
 HINTS = {

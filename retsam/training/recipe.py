@@ -418,12 +418,7 @@ def read_recipe(path: str | Path) -> Recipe:
     UserError
         If there is no such file, or with every problem in it, one a line.
     """
-    file = Path(path)
-    if not file.is_file() and (RECIPES / f"{path}.yaml").is_file():
-        file = RECIPES / f"{path}.yaml"
-    if not file.is_file():
-        shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-        raise UserError(f"no recipe at {path}; shipped ones are {shipped}.")
+    file = recipe_file(path)
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -431,6 +426,26 @@ def read_recipe(path: str | Path) -> Recipe:
     if not isinstance(values, dict):
         raise RecipeError(f"{path} holds no keys; see docs/training.md.")
     return parse_recipe(values)
+
+
+def recipe_file(path: str | Path) -> Path:
+    """File of a recipe; see :func:`read_recipe`.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    shipped = RECIPES / f"{path}.yaml"
+    if not Path(path).is_file() and not shipped.is_file():
+        names = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        raise UserError(f"no recipe at {path}; shipped ones are {names}.")
+    return Path(path) if Path(path).is_file() else shipped
+
+
+def run_folder(around: Path, stage: str, *hashes: str) -> Path:
+    """Folder of a run that depends on the hashes of all that decides it: what has changed starts anew elsewhere."""
+    return around / "runs" / f"{stage}-{hashlib.sha256(' '.join(hashes).encode()).hexdigest()[:12]}"
 
 
 def parse_recipe(values: Mapping[str, Any]) -> Recipe:

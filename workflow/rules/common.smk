@@ -4,7 +4,9 @@ In:  config.yaml and the user's --configfile.
 Out: CONFIG (typed), RESULTS, LOGS, BENCHMARKS, and input functions over the plan.
 """
 
+import hashlib
 import os
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -12,6 +14,7 @@ from snakemake.logging import logger
 
 from retsam.config import ConfigError, parse_config
 from retsam.planning import read_plan
+from retsam.weights import FOLDER, SUFFIX
 
 # One process per job: numeric libraries must not start a thread per core of the machine in each.
 for variable in (
@@ -66,6 +69,34 @@ GIVEN_MASKS = CONFIG.segmentation.masks and study_file(
     CONFIG.segmentation.masks,
     "set 'segmentation: {masks: ...}' to a Parquet table as 'retsam segment' makes it, or leave it out",
 )
+
+
+def model_weights():
+    """File of the model's weights, the study's own or part of the package; None where there is none to read."""
+    model = CONFIG.segmentation.model
+    if GIVEN_MASKS:
+        return None
+    if model.endswith(SUFFIX):
+        return study_file(
+            model,
+            "set 'segmentation: {model: ...}' to a file of weights, or to a name that 'retsam weights list' shows",
+        )
+    shipped = FOLDER / f"{model}{SUFFIX}"
+    return str(shipped) if shipped.is_file() else None
+
+
+WEIGHTS = model_weights()
+
+
+@cache
+def weights_sha256():
+    """What a job knows weights by: their content, so that the same ones installed anew compute nothing again."""
+    if WEIGHTS is None or not Path(WEIGHTS).is_file():
+        return None
+    with Path(WEIGHTS).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
 # Where the photographs are is no property of a result: scripts take it from here and not from params, so that a moved
 # study computes nothing again.
 config["photographs"] = str(Path(MANIFEST).parent)
@@ -80,6 +111,33 @@ def shard_table(wildcards):
     """Table of one shard; not an output of the plan, so that an unchanged one triggers nothing."""
     get_plan()
     return f"{RESULTS}/manifest/shards/{wildcards.shard}.parquet"
+
+
+def training_file(key, kind):
+    """Input function: what the block 'training' names by a key, a study's file or a shipped recipe or weights."""
+
+    def file(wildcards):
+        from retsam.training.recipe import RECIPES
+
+        name = getattr(CONFIG.training, key)
+        if name is None:
+            raise WorkflowError(
+                f"set 'training: {{{key}: ...}}' in the configuration (docs/training.md)"
+            )
+        folder, suffix = {
+            "recipe": (RECIPES, ".yaml"),
+            "weights": (FOLDER, SUFFIX),
+            "photographs": (Path(), None),
+        }[kind]
+        shipped = folder / f"{name}{suffix}"
+        if suffix and shipped.is_file() and not Path(name).is_file():
+            return str(shipped)
+        return study_file(
+            name,
+            f"set 'training: {{{key}: ...}}' in the configuration to a file that is there",
+        )
+
+    return file
 
 
 def shards_of(stage):
