@@ -30,6 +30,9 @@ FrameSize = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", help="Segmentation model: a name or a file of weights.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Flips = Annotated[
+    bool, typer.Option("--flips", help="Networks: mean of the four mirror images, at four times the cost.")
+]
 
 
 @contextmanager
@@ -138,21 +141,22 @@ def segment(
         list[str] | None, typer.Option("--targets", help="Targets to keep; repeat or separate by commas.")
     ] = None,
     frame_size: FrameSize = 1024,
+    flips: Flips = False,
     workers: Workers = 1,
 ) -> None:
     """Segment photographs: masks as run lengths in one table."""
-    from retsam.segmentation import load_engine, segment_table
+    from retsam.segmentation import load_engine, origin, segment_table
     from retsam.tables import MASKS, write_table
 
     _check_output(out, (".parquet",))
     _check_frame_size(frame_size)
     images, root = _images_of(inputs)
-    engine = load_engine(model, device=device)
+    engine = load_engine(model, device=device, flips=flips)
     with _progress("segment", len(images)) as show:
         masks = segment_table(
             images, root, engine, frame_size=frame_size, targets=_target_list(targets), workers=workers, progress=show
         )
-    write_table(masks, out, MASKS)
+    write_table(masks, out, MASKS, origin(engine))
     _summary("segment", masks.loc[masks["target"] == "fov", "status"], out)
 
 
@@ -284,6 +288,7 @@ def evaluate(
     model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     frame_size: FrameSize = 1024,
+    flips: Flips = False,
 ) -> None:
     """Hold a model against a data set's annotations: one row per image and target, and a summary."""
     from retsam.evaluation import evaluate as run
@@ -301,6 +306,7 @@ def evaluate(
             model=model,
             device=device,
             frame_size=frame_size,
+            flips=flips,
             progress=show,
         )
     write_table(metrics, out)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -36,7 +37,12 @@ def provenance(config: Config, manifest_sha256: str, weights: dict[str, str]) ->
         JSON-serialisable: retsam, python, libraries, config (resolved, files by their names only), hashes.
     """
     resolved = config.model_dump(mode="json")
-    for block, key in ((resolved, "manifest"), (resolved["segmentation"], "masks"), (resolved["report"], "truth")):
+    named = (
+        (resolved, "manifest"),
+        *((resolved["segmentation"], key) for key in ("model", "masks")),
+        (resolved["report"], "truth"),
+    )
+    for block, key in named:
         block[key] = block[key] and block[key].replace("\\", "/").rsplit("/", 1)[-1]
     return {
         "retsam": __version__,
@@ -47,6 +53,21 @@ def provenance(config: Config, manifest_sha256: str, weights: dict[str, str]) ->
         "manifest_sha256": manifest_sha256,
         "weights_sha256": dict(sorted(weights.items())),
     }
+
+
+def made_by(origins: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Join what the shards' tables of masks say of their making; where they differ, all values, sorted.
+
+    Parameters
+    ----------
+    origins : iterable of mapping
+        Metadata of the tables, as ``retsam.segmentation.origin`` makes it; empty where masks were made elsewhere.
+    """
+    said: dict[str, set[str]] = {}
+    for origin in origins:
+        for key, value in origin.items():
+            said.setdefault(key, set()).add(value)
+    return {key: ", ".join(sorted(values)) for key, values in sorted(said.items())}
 
 
 def _version(name: str) -> str | None:

@@ -10,6 +10,7 @@ from retsam.segmentation import given_evidence, load_engine
 with job_log(snakemake.log[0]):
     plan = read_plan(snakemake.input.plan)
     given = snakemake.input.given
+    model = snakemake.input.weights or snakemake.params.model
     table = associate(
         tables.read_table(snakemake.input.eyes),
         tables.read_table(snakemake.input.participants),
@@ -19,7 +20,7 @@ with job_log(snakemake.log[0]):
         unit=snakemake.params.unit,
         min_events=snakemake.params.min_events,
         events_per_parameter=snakemake.params.events_per_parameter,
-        evidence=given_evidence(given) if given else load_engine(snakemake.params.model, device="cpu").targets,
+        evidence=given_evidence(given) if given else load_engine(model, device="cpu").targets,
     )
     tables.write_table(table, snakemake.output[0], ASSOCIATION)
     print(table["status"].value_counts().to_string())

@@ -17,7 +17,7 @@ with job_log(snakemake.log[0]):
         with Path(snakemake.input.given).open("rb") as handle:
             weights = {"given masks": hashlib.file_digest(handle, "sha256").hexdigest()}
     else:
-        engine = load_engine(config.segmentation.model, device="cpu")
+        engine = load_engine(snakemake.input.weights or config.segmentation.model, device="cpu")
         weights = {engine.name: engine.weights_hash}
     record = provenance(config, read_plan(snakemake.input.plan).manifest_sha256, weights=weights)
     write_bytes(json.dumps(record, indent=2) + "\n", snakemake.output[0])

@@ -12,6 +12,7 @@ from retsam.biomarkers import REGISTRY
 from retsam.cohort import replace_values
 from retsam.logs import job_log
 from retsam.planning import Plan, read_plan
+from retsam.provenance import made_by
 from retsam.report.figures import write_figures
 from retsam.report.html import build_report
 from retsam.report.inputs import ReportInputs
@@ -54,6 +55,7 @@ with job_log(snakemake.log[0]):
     results = Path(snakemake.input.provenance).parent
     plan = read_plan(snakemake.input.plan)
     provenance = json.loads(Path(snakemake.input.provenance).read_text(encoding="utf-8"))
+    provenance["segmentation"] = made_by(map(tables.read_metadata, snakemake.input.masks))
     config = provenance["config"]
     images = tables.read_table(snakemake.input.images)
     inputs = ReportInputs(

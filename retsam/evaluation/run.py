@@ -80,6 +80,7 @@ def evaluate(
     model: str = DEFAULT_MODEL,
     device: str = "auto",
     frame_size: int = 1024,
+    flips: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
     """Evaluate a model on a public data set.
@@ -106,6 +107,8 @@ def evaluate(
         auto, cpu or cuda.
     frame_size : int
         Pixels, a multiple of 64.
+    flips : bool
+        Of the engine that is loaded; see ``load_engine``.
     progress : callable, optional
         Called with the number of photographs done so far.
 
@@ -131,7 +134,7 @@ def evaluate(
     cases = _unseen(adapter, cases, engine.name if engine else model, held_out, given=engine is not None)
     if all(case.gradable is not None for case in cases):
         return _table(adapter, _quality_rows(adapter, cases, frame_size, progress))
-    predict, declared = _predictor(adapter, cases, engine, model, device, frame_size)
+    predict, declared = _predictor(adapter, cases, engine, model, device, frame_size, flips=flips)
     return _table(adapter, _scored(adapter, cases, predict, declared, progress))
 
 
@@ -205,7 +208,14 @@ def _table(adapter: Dataset, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _predictor(
-    adapter: Dataset, cases: list[Case], engine: "SegmentationEngine | None", model: str, device: str, frame_size: int
+    adapter: Dataset,
+    cases: list[Case],
+    engine: "SegmentationEngine | None",
+    model: str,
+    device: str,
+    frame_size: int,
+    *,
+    flips: bool = False,
 ) -> tuple[Callable[[Case], _Found], set[str]]:
     """Function that predicts a case, and the targets that it declares."""
     observers = {name for case in cases for name in case.observers}
@@ -215,7 +225,7 @@ def _predictor(
     if engine is None:
         from retsam.segmentation import load_engine
 
-        engine = load_engine(model, device=device)
+        engine = load_engine(model, device=device, flips=flips)
     annotated = {target for case in cases for target in (*case.masks, *case.points)}
     if not annotated:
         raise UserError(f"{adapter.name} has labels of whole photographs only; nothing to hold a segmentation against.")

@@ -110,16 +110,29 @@ def _methods_quality(inputs: ReportInputs) -> str:
 
 
 def _methods_biomarkers(inputs: ReportInputs) -> str:
-    segmentation = inputs.config.get("segmentation") or {}
-    model = segmentation.get("model") if isinstance(segmentation, dict) else None
-    used = f"Structures were segmented with the model “{model}”. " if model else ""
     return (
-        f"{used}Every biomarker is a value with a status: where the structure was not visible, the evidence too thin "
-        "or the scale "
-        "unknown, the value is missing and the reason counted below. Units other than micrometres are ratios, "
-        "degrees or multiples "
-        "of the disc diameter, because the magnification of an eye is not known from its photograph."
+        f"{_methods_segmentation(inputs)}Every biomarker is a value with a status: where the structure was not "
+        "visible, the evidence too thin or the scale unknown, the value is missing and the reason counted below. Units "
+        "other than micrometres are ratios, degrees or multiples of the disc diameter, because the magnification of an "
+        "eye is not known from its photograph."
     )
+
+
+def _methods_segmentation(inputs: ReportInputs) -> str:
+    """A sentence on what made the masks, with a space after it; empty where that is not known."""
+    segmentation = inputs.config.get("segmentation") or {}
+    if segmentation.get("masks"):
+        return f"Masks were taken from the table “{segmentation['masks']}”. "
+    made = inputs.provenance.get("segmentation") or {}
+    model = made.get("model") or segmentation.get("model")
+    if not model:
+        return ""
+    weights = f" (weights sha256 {made['weights_sha256'][:12]})" if made.get("weights_sha256") else ""
+    places = {"cpu": "a CPU", "cuda": "a GPU", "cpu, cuda": "CPUs and GPUs"}
+    where = places.get(made.get("device", ""), made.get("device", ""))
+    computed = f", computed in {made['dtype'].replace(', ', ' and ')} on {where}" if made.get("dtype") else ""
+    mirrored = ", as the mean of each photograph’s four mirror images" if made.get("flips") == "true" else ""
+    return f"Structures were segmented with the model “{model}”{weights}{computed}{mirrored}. "
 
 
 def _methods_cohort(inputs: ReportInputs) -> str:

@@ -32,7 +32,7 @@ from retsam.segmentation.network.findings import DEFAULT_DIAMETER, circle, find,
 from retsam.segmentation.network.maps import FrameMaps  # noqa: E402
 from retsam.segmentation.network.model import RetSAM, whole_frame_box  # noqa: E402
 from retsam.status import Status  # noqa: E402
-from retsam.tables import MASKS, conform, read_table  # noqa: E402
+from retsam.tables import MASKS, conform, read_metadata, read_table  # noqa: E402
 from retsam.taxonomy import TARGETS, Evidence  # noqa: E402
 
 SIZE = 128
@@ -377,9 +377,12 @@ def test_command_line(folder, tmp_path):
     out = tmp_path / "masks.parquet"
     weights = str(folder / "tiny.safetensors")
     arguments = ["segment", str(folder / "0.png"), "--model", weights, "--frame-size", "256", "--out", str(out)]
-    done = CliRunner().invoke(app, [*arguments, "--device", "cpu"])
-    assert done.exit_code == 0, done.output
-    assert set(read_table(out)["target"]) == {"fov", *DECLARED}
+    for more, flips in (((), "false"), (("--flips",), "true")):
+        done = CliRunner().invoke(app, [*arguments, "--device", "cpu", *more])
+        assert done.exit_code == 0, done.output
+        assert set(read_table(out)["target"]) == {"fov", *DECLARED}
+        said = read_metadata(out)
+        assert (said["flips"], said["model"], said["device"]) == (flips, "test", "cpu")
 
 
 def test_default_model_is_one_constant():

@@ -11,6 +11,7 @@ rule associate:
         eyes=f"{RESULTS}/cohort/eyes.parquet",
         participants=f"{RESULTS}/cohort/participants.parquet",
         given=GIVEN_MASKS or [],
+        weights=ancient(WEIGHTS) if WEIGHTS else [],
     output:
         ensure(f"{RESULTS}/association/{{outcome}}.parquet", non_empty=True),
     log:
@@ -24,7 +25,7 @@ rule associate:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        model=CONFIG.segmentation.model,
+        model=Path(CONFIG.segmentation.model).name,
         unit=CONFIG.association.unit,
         min_events=CONFIG.association.min_events,
         events_per_parameter=CONFIG.association.events_per_parameter,

@@ -14,6 +14,7 @@ rule provenance:
     input:
         plan=f"{RESULTS}/manifest/plan.json",
         given=GIVEN_MASKS or [],
+        weights=ancient(WEIGHTS) if WEIGHTS else [],
     output:
         f"{RESULTS}/provenance.json",
     log:
@@ -28,6 +29,7 @@ rule provenance:
         runtime=10,
     params:
         config=CONFIG.model_dump(mode="json"),
+        weights=lambda wildcards: weights_sha256(),
     script:
         "../../scripts/provenance.py"
 
