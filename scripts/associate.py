@@ -5,7 +5,8 @@ from retsam.association import ASSOCIATION, associate
 from retsam.biomarkers import exposures
 from retsam.logs import job_log
 from retsam.planning import read_plan
-from retsam.segmentation import given_evidence, load_engine
+from retsam.segmentation import given_evidence
+from retsam.segmentation.weights import evidence_of
 
 with job_log(snakemake.log[0]):
     plan = read_plan(snakemake.input.plan)
@@ -20,7 +21,7 @@ with job_log(snakemake.log[0]):
         unit=snakemake.params.unit,
         min_events=snakemake.params.min_events,
         events_per_parameter=snakemake.params.events_per_parameter,
-        evidence=given_evidence(given) if given else load_engine(model, device="cpu").targets,
+        evidence=given_evidence(given) if given else evidence_of(model),
     )
     tables.write_table(table, snakemake.output[0], ASSOCIATION)
     print(table["status"].value_counts().to_string())

@@ -1,6 +1,7 @@
 """Files of weights: which are part of the package, what each is, whether it is whole."""
 
 import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import TYPE_CHECKING
 from retsam.errors import UserError
 from retsam.segmentation import engine
 from retsam.segmentation.engine import SUFFIX
-from retsam.taxonomy import Evidence
+from retsam.taxonomy import TARGETS, Evidence
 
 if TYPE_CHECKING:
     from retsam.segmentation.network.checkpoint import Checkpoint, Metadata
 
 SUMS = "SHA256SUMS"
 """File beside the shipped weights with the SHA-256 of each, as ``sha256sum`` writes it."""
+
+_LONGEST_HEADER = 100_000_000
+"""Bytes; safetensors itself takes no longer one."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,32 @@ def metadata_of(model: str) -> "Metadata | None":
     from retsam.segmentation.network.checkpoint import read_metadata
 
     return read_metadata(find_weights(model))
+
+
+def evidence_of(model: str) -> dict[str, str]:
+    """Evidence level of each target that a model provides, from the file's header alone: nothing is loaded, no torch.
+
+    Parameters
+    ----------
+    model : str
+        As ``load_engine`` takes it.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or its file has no header that RetSAM wrote.
+    """
+    if model in engine.ENGINES:
+        return {name: str(level) for name, level in engine.load_engine(model, "cpu").targets.items()}
+    path = find_weights(model)
+    try:
+        with path.open("rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")  # of the JSON that a safetensors file opens with
+            header = json.loads(handle.read(min(length, _LONGEST_HEADER)))
+        targets = json.loads(header["__metadata__"]["retsam"])["metadata"]["targets"]
+        return {name: str(Evidence(targets[name]["evidence"])) for name in TARGETS if name in targets}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path.name} has no header that describes a RetSAM network; give another file.") from error
 
 
 def parameters(checkpoint: "Checkpoint") -> int:

@@ -1,6 +1,8 @@
 """A network as an engine: what every engine promises, with random weights; and what is done after the network."""
 
 import inspect
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -31,6 +33,7 @@ from retsam.segmentation.network.engine import NetworkEngine  # noqa: E402
 from retsam.segmentation.network.findings import DEFAULT_DIAMETER, circle, find, peak, whole_part  # noqa: E402
 from retsam.segmentation.network.maps import FrameMaps  # noqa: E402
 from retsam.segmentation.network.model import RetSAM, whole_frame_box  # noqa: E402
+from retsam.segmentation.weights import evidence_of  # noqa: E402
 from retsam.status import Status  # noqa: E402
 from retsam.tables import MASKS, conform, read_metadata, read_table  # noqa: E402
 from retsam.taxonomy import TARGETS, Evidence  # noqa: E402
@@ -393,6 +396,23 @@ def test_default_model_is_one_constant():
         assert DEFAULT_MODEL in {p.default for p in inspect.signature(function).parameters.values()}
     for command in (cli.segment, cli.evaluate):
         assert inspect.signature(command).parameters["model"].default == DEFAULT_MODEL
+
+
+def test_evidence_is_read_without_torch(folder):
+    """Associations are computed in an environment that has none."""
+    path = folder / "tiny.safetensors"
+    assert evidence_of(str(path)) == {name: str(level) for name, level in load_engine(str(path)).targets.items()}
+    assert list(evidence_of("classical")) == ["vessel", "optic_disc", "fovea"]
+    code = (
+        "import sys; from retsam.segmentation.weights import evidence_of;"
+        f"evidence_of({str(path)!r}); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    for text in (b"", b"hello, this is no such file"):
+        (folder / "other.safetensors").write_bytes(text)
+        with pytest.raises(UserError, match=r"other\.safetensors has no header that describes a RetSAM network"):
+            evidence_of(str(folder / "other.safetensors"))
+    (folder / "other.safetensors").unlink()
 
 
 def test_names_and_files(folder, monkeypatch, tmp_path):

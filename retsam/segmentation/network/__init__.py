@@ -8,6 +8,7 @@
 - ``model``      the whole
 - ``fast``       the whole made ready for prediction
 - ``checkpoint`` weights, form and provenance in one file
+- ``maps``       probability maps of a frame, made when they are asked for
 - ``findings``   probability maps to masks and points; needs no torch
 - ``engine``     a checkpoint as a segmentation engine
 """
