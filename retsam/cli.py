@@ -150,12 +150,11 @@ def segment(
 
     _check_output(out, (".parquet",))
     _check_frame_size(frame_size)
+    kept = _target_list(targets)
     images, root = _images_of(inputs)
     engine = load_engine(model, device=device, flips=flips)
     with _progress("segment", len(images)) as show:
-        masks = segment_table(
-            images, root, engine, frame_size=frame_size, targets=_target_list(targets), workers=workers, progress=show
-        )
+        masks = segment_table(images, root, engine, frame_size=frame_size, targets=kept, workers=workers, progress=show)
     write_table(masks, out, MASKS, origin(engine))
     _summary("segment", masks.loc[masks["target"] == "fov", "status"], out)
 
