@@ -22,7 +22,7 @@ from retsam.segmentation.network.model import RetSAM
 from retsam.taxonomy import TARGETS, Evidence
 from retsam.training.augment import Augmentation
 from retsam.training.batches import Sampler
-from retsam.training.data import Parts, load_parts
+from retsam.training.data import Parts, about_packed, load_parts
 from retsam.training.initial import check_frozen, joined_rows, note_keys, read_initial, read_sam, starting_weights
 from retsam.training.losses import LossWeights
 from retsam.training.parallel import join
@@ -310,7 +310,7 @@ def _finish(
     report = validate(model.to(device).eval(), parts.validation, device)
     draw_curve(out)
     done = {**stage, "score": round(report.score, 4), **recipe.settings()}
-    rows, before = _data_rows(parts), initial.metadata if initial else None
+    rows, before = _data_rows(recipe, parts), initial.metadata if initial else None
     if before and (lost := sorted(set(before.targets) - set(shown_targets(parts)))):
         say(f"evidence of {', '.join(lost)} is phantom again: no frame of this stage shows them")
     metadata = checkpoint.Metadata(
@@ -356,13 +356,15 @@ def target_records(report: Report, parts: Parts, before: Metadata | None = None)
     return records
 
 
-def _data_rows(parts: Parts) -> list[dict[str, Any]]:
+def _data_rows(recipe: Recipe, parts: Parts) -> list[dict[str, Any]]:
     rows = []
+    about = {s.name: {"pseudo_labels": about_packed(Path(s.file))} for s in recipe.sources if s.file is not None}
     for role, frames in (("train", parts.train), ("validation", parts.validation), ("test", parts.test)):
         for source in parts.licence:
             names = [frame.name.removeprefix(f"{source}-") for frame in frames if frame.source == source]
             if names:
                 known = {"set": source, "split": parts.split[source], "licence": parts.licence[source]}
+                labels = about.get(source, {})
                 held = {} if role == "train" or source == PHANTOM else {"images": sorted(names)}
-                rows.append({**known, "role": role, "n": len(names), **held})
+                rows.append({**known, **labels, "role": role, "n": len(names), **held})
     return rows

@@ -68,6 +68,8 @@ def test_stages_in_a_row(folder):
         ("phantom", "synthetic", "validation", 1),
         ("pseudo", "pseudo-labels", "train", 2),
     ]
+    labels = found.data[2]["pseudo_labels"]
+    assert (labels["kept"], labels["experts"][0]["name"]) == (2, "vessels")
     assert str(folder) not in str(found)
     said = retsam(folder, "adapt", "--config", "tiny.yaml", "--initial", "no", "--out", "x", code=2)
     assert "no weights at no to start from" in said
