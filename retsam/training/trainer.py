@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 STATE, BEST, CURVE = "state.pt", "best.pt", "curve.csv"
 
+COMPILER = ("torch._dynamo", "torch._inductor")
+"""Modules of the errors of ``torch.compile``."""
+
 Weights = dict[str, torch.Tensor]
 
 
@@ -132,7 +135,7 @@ class Trainer:
         If the folder has a run of another network or with other frozen parts, a frozen name fits nothing, or initial
         weights are not the network's.
     UserError
-        If several processes cannot do what was asked for.
+        If several processes cannot do what was asked for, or torch cannot compile the network.
     """
 
     def __init__(
@@ -222,7 +225,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.schedule.mixed):
-            logits = self.network(*batch.inputs)
+            logits = self._predict(batch)
         loss, terms = self._loss(logits, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -231,6 +234,15 @@ class Trainer:
         self.optimizer.step()
         self._update_average(self.schedule.decay(step))
         return terms
+
+    def _predict(self, batch: Batch) -> Logits:
+        try:
+            return self.network(*batch.inputs)
+        except Exception as error:
+            if self.network is self.model or not type(error).__module__.startswith(COMPILER):
+                raise
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise UserError(f"torch cannot compile the network here ({reason}); set compile: false.") from error
 
     def _loss(self, logits: Logits, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of this process's part of a batch, and the terms of the whole batch, without gradient."""

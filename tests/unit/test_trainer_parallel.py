@@ -96,6 +96,17 @@ def test_a_compiled_network_takes_the_steps(alone, tmp_path, monkeypatch):
     assert len(calls) == SHORT.steps
 
 
+def test_a_network_that_cannot_be_compiled_is_one_sentence(tmp_path, monkeypatch):
+    problem = type("NoCompiler", (RuntimeError,), {"__module__": "torch._inductor.exc"})
+
+    def failing(*inputs):
+        raise problem("no C++ compiler\nand a long story")
+
+    monkeypatch.setattr(torch, "compile", lambda model: failing)
+    with pytest.raises(UserError, match=r"\(no C\+\+ compiler\); set compile: false"):
+        trained(tmp_path, compiled=True)
+
+
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_parts_of_a_batch_are_what_they_are_in_the_whole(ranks):
     for step in range(3):
