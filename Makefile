@@ -55,6 +55,7 @@ test: lint unit
 config: install
 	@$(BIN)/python -m retsam.config
 	@$(BIN)/retsam catalogue --format md > docs/biomarkers.md
+	@$(BIN)/retsam catalogue --peers > docs/peers.md
 	@$(BIN)/python -m retsam.phantom.handbook > docs/phantom-tables.md
 	@$(BIN)/python envs/make_envs.py
 

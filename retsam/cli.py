@@ -223,6 +223,51 @@ def measure(
     _summary("measure", measured["status"], out)
 
 
+@app.command("import", epilog="Example: retsam import automorph Macular_Features.csv --out biomarkers.csv")
+def import_(
+    peer: Annotated[str, typer.Argument(help="retsam-json, automorph, automorphalyzer or vascx.", metavar="PEER")],
+    file: Annotated[
+        Path, typer.Argument(help="Its CSV, Parquet or JSON; for retsam-json also a folder of them.", metavar="FILE")
+    ],
+    out: Out,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Columns refused, with reasons; OUT.refused.csv by default.")
+    ] = None,
+    um_per_px: Annotated[
+        float | None,
+        typer.Option("--um-per-px", help="Scale of the peer's lengths; 1 where they are in micrometres already."),
+    ] = None,
+    id_column: Annotated[str | None, typer.Option("--id", help="Column that names the photograph.")] = None,
+) -> None:
+    """Take another program's numbers under our names, where they mean the same; list the rest with reasons."""
+    from retsam.biomarkers.importer import import_table
+    from retsam.tables import write_table
+
+    _check_output(out, (".parquet", ".csv"))
+    report = report or out.with_suffix(".refused.csv")
+    _check_output(report, (".csv",))
+    _check_scale(um_per_px)
+    found = import_table(peer, file, um_per_px=um_per_px, id_column=id_column)
+    write_table(found.table, out)
+    write_table(found.refused, report)
+    for entry in found.taken.itertuples():
+        typer.echo(f"  {entry.column} -> {entry.ours}: {entry.conversion}".replace("`", ""))
+    typer.echo(
+        f"import: {len(found.table)} images, {len(found.taken)} columns taken -> {out}; "
+        f"{len(found.refused)} refused -> {report}"
+    )
+    reasons = found.refused["reason"].value_counts()
+    for reason, n in reasons.head(5).items():
+        typer.echo(f"  {n} refused: {reason}")
+    if len(reasons) > 5:
+        typer.echo(f"  {reasons.iloc[5:].sum()} refused: other reasons, see {report}")
+
+
+def _check_scale(um_per_px: float | None) -> None:
+    if um_per_px is not None and not 0 < um_per_px < float("inf"):
+        raise UserError(f"--um-per-px {um_per_px} is no scale; give micrometres per pixel, for example 8.5.")
+
+
 def _read_step(path: Path, columns: list[str], maker: str) -> Any:
     """A table of an earlier step, or one sentence on what is wrong with it."""
     import pyarrow as pa
@@ -525,11 +570,18 @@ def model_card(weights: Annotated[str, typer.Argument(help="Name or file of weig
 @app.command(epilog="Example: retsam catalogue --format csv > biomarkers.csv")
 def catalogue(
     format: Annotated[Literal["md", "csv", "json"], typer.Option("--format", help="md, csv or json.")] = "md",
+    peers: Annotated[
+        bool,
+        typer.Option("--peers", help="Instead: columns of other programs, taken or refused by retsam import (md)."),
+    ] = False,
 ) -> None:
     """Print the data dictionary: every biomarker with unit, definition, reference and evidence."""
     from retsam.biomarkers import catalogue as run
+    from retsam.biomarkers.peers import markdown
 
-    typer.echo(run(format), nl=False)
+    if peers and format != "md":
+        raise UserError(f"--peers is Markdown only, not {format}; the same as CSV is retsam/biomarkers/peers.csv.")
+    typer.echo(markdown() if peers else run(format), nl=False)
 
 
 @app.callback(invoke_without_command=True)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from retsam.biomarkers.biomarker import FAMILIES, Biomarker
+from retsam.biomarkers.peers import same_as
 from retsam.biomarkers.registry import REGISTRY
 from retsam.geometry import ZONES
 from retsam.status import MEANING, Status
@@ -56,6 +57,7 @@ def _entry(biomarker: Biomarker) -> dict[str, Any]:
         "evidence": biomarker.evidence,
         "definitional": list(biomarker.definitional),
         "statuses": [s.value for s in biomarker.statuses],
+        "same_as": same_as(biomarker.name),
     }
 
 
@@ -88,7 +90,9 @@ def _markdown() -> str:
         "did not find `not_visible`. An optic disc that the border of the field of view cuts (on more than 5 % of its "
         "outline) gives `out_of_view` for all that needs its size or place. Tessellation, atrophy and lesions are "
         "things that an eye may well lack: an empty mask of theirs is a true 0. `definitional` names outcomes of which "
-        "a required target is part of the definition: an odds ratio is then no risk.",
+        "a required target is part of the definition: an odds ratio is then no risk. `same as` names columns of other "
+        "programs with this meaning, `program:column`, a divisor after a slash; [peers.md](peers.md) has the "
+        "conversions.",
         "",
         "## Units",
         "",
@@ -107,6 +111,7 @@ def _markdown() -> str:
 
 def _section(biomarker: Biomarker) -> list[str]:
     reasons = ", ".join(s.value for s in biomarker.reasons)
+    peers = ", ".join(f"`{column}`" for column in same_as(biomarker.name))
     return [
         f"### `{biomarker.name}`",
         "",
@@ -117,6 +122,7 @@ def _section(biomarker: Biomarker) -> list[str]:
         f"- definitional for: {', '.join(biomarker.definitional) or 'none'}",
         f"- minimum evidence: {biomarker.evidence}" + (f"; otherwise {reasons}" if reasons else ""),
         f"- reference: {biomarker.reference}",
+        *([f"- same as: {peers}"] if peers else []),
         "",
     ]
 

@@ -69,8 +69,17 @@ def test_catalogue(format):
     assert "fd_box_skeleton" in retsam("catalogue", "--format", format).stdout
 
 
+def test_import_says_what_is_taken_and_refused(tmp_path):
+    (tmp_path / "m.csv").write_text("Name,CDR_vertical,Vessel_density\n1.png,0.5,0.1\n")
+    done = retsam("import", "automorph", "m.csv", "--out", "b.csv", cwd=tmp_path)
+    assert "1 columns taken -> b.csv; 1 refused -> b.refused.csv" in done.stdout
+    assert "1 refused: over the whole canvas" in done.stdout
+    assert tables.read_table(tmp_path / "b.csv")["cup_disc_ratio_vertical"].tolist() == [0.5]
+    assert pd.read_csv(tmp_path / "b.refused.csv")["column"].tolist() == ["Vessel_density"]
+
+
 def test_help_shows_an_example():
-    for command in ("simulate", "quality", "segment", "measure", "export", "evaluate", "catalogue"):
+    for command in ("simulate", "quality", "segment", "measure", "import", "export", "evaluate", "catalogue"):
         assert "Example: retsam" in retsam(command, "--help").stdout
 
 
@@ -88,6 +97,9 @@ def test_help_shows_an_example():
         (["segment", "x.jpg", "--out", "m.parquet", "--targets", "disc"], "'disc' is not a target"),
         (["measure", "none.parquet", "--out", "b.csv"], "make it with retsam segment"),
         (["measure", "wrong.csv", "--out", "b.csv"], "has no column 'image_id'"),
+        (["import", "automorf", "wrong.csv", "--out", "b.csv"], "no peer 'automorf'"),
+        (["import", "automorph", "wrong.csv", "--out", "b.csv", "--um-per-px", "0"], "is no scale"),
+        (["import", "automorph", "wrong.csv", "--out", "b.csv"], "has no column 'Name'"),
         (["export", "none.parquet", "--to", "png", "--out", "o"], "make it with retsam segment"),
         (["export", "wrong.csv", "--to", "overlay", "--out", "o"], "add --manifest"),
         (["evaluate", "drve", ".", "--out", "m.csv"], "drive"),

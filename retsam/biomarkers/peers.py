@@ -1,0 +1,142 @@
+"""What the columns of other programs mean in our terms: one table, read by the importer, the catalogue and the docs.
+
+A column is taken only where its meaning and its unit are those of one of our biomarkers, if need be after a conversion
+that the table names; all else is refused with the reason. The table is ``peers.csv``: facts about formats, no code of
+these programs.
+"""
+
+import csv
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+TABLE = Path(__file__).with_name("peers.csv")
+"""Columns peer, column, ours (empty: refused), conversion (``same``, ``over COLUMN``, ``length``, ``um``) and note.
+
+``{a,b}`` in a column is either; its biomarker and conversion, where they have as many such groups, follow the same
+choice.
+"""
+
+PEERS: dict[str, str] = {
+    "retsam-json": "quantitative_analysis.json of the RetSAM programs (schema 2.1.0); one file, or a folder of them",
+    "automorph": "Macular_Features.csv or Disc_Features.csv of AutoMorph",
+    "automorphalyzer": "feature_measurements.csv of AutoMorphalyzer",
+    "vascx": "CSV or Parquet of VascX (names of its feature set full_v3)",
+}
+"""Peers with the files of theirs that are read."""
+
+ID_COLUMNS: dict[str, tuple[str, ...]] = {
+    "retsam-json": ("meta.image_id",),
+    "automorph": ("Name",),
+    "automorphalyzer": ("Filename",),
+    "vascx": ("image_id", "id", "Unnamed: 0", "index", "__index_level_0__"),
+}
+"""Columns that can name the photograph, the first that is there counts."""
+
+CONVERSIONS: dict[str, str] = {
+    "same": "as it is",
+    "over": "divided by",
+    "length": "times `--um-per-px`",
+    "um": "as it is, where the file is in micrometres (`--um-per-px 1`)",
+}
+"""How a value becomes ours; ``over`` is followed by the column that it is divided by."""
+
+
+@dataclass(frozen=True)
+class PeerColumn:
+    """One column of a peer.
+
+    Attributes
+    ----------
+    peer : str
+        Key of :data:`PEERS`.
+    column : str
+        Name, or a path through a JSON file with dots; ``*`` stands for anything.
+    ours : str or None
+        Biomarker of ours; None where there is none of this meaning and unit.
+    conversion : str
+        Key of :data:`CONVERSIONS`; empty where `ours` is None.
+    over : str
+        Column that the value is divided by; empty for none.
+    note : str
+        Why it is refused; where it is taken, what to know about it.
+    """
+
+    peer: str
+    column: str
+    ours: str | None
+    conversion: str
+    over: str
+    note: str
+
+    @property
+    def how(self) -> str:
+        """Conversion in words; empty where the column is refused."""
+        return f"{CONVERSIONS[self.conversion]} {f'`{self.over}`' if self.over else ''}".strip() if self.ours else ""
+
+    def matches(self, column: str) -> bool:
+        """Whether it speaks of this column of a file."""
+        return fnmatchcase(column, self.column)
+
+
+def _choices(text: str) -> list[list[str]]:
+    return [group.split(",") for group in re.findall(r"\{([^}]*)\}", text)]
+
+
+def _filled(text: str, picks: tuple[int, ...]) -> str:
+    """Text with the pick of each of its {a,b} groups."""
+    numbers = iter(picks)
+    return re.sub(r"\{([^}]*)\}", lambda group: group[1].split(",")[next(numbers)], text)
+
+
+def _read() -> Iterator[PeerColumn]:
+    """Entries of the table, one for each choice of the groups of a column."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for picks in itertools.product(*(range(len(group)) for group in _choices(row["column"]))):
+                column, ours, conversion = (_filled(row[name], picks) for name in ("column", "ours", "conversion"))
+                how, _, over = conversion.partition(" ")
+                yield PeerColumn(row["peer"], column, ours or None, how, over, row["note"])
+
+
+COLUMNS: tuple[PeerColumn, ...] = tuple(_read())
+"""The table. Of several entries that match a column, the first counts."""
+
+WITHOUT_SCALE = "in pixels without a scale: give `--um-per-px` of the picture that was measured"
+NOT_MICROMETRES = (
+    "by Hubbard's formula, which has no meaning in pixels: give `--um-per-px 1` if the file is in micrometres"
+)
+UNKNOWN = "not known to this version"
+
+
+def find(peer: str, column: str) -> PeerColumn | None:
+    """Entry of a column of a peer's file; None if the table does not know it."""
+    return next((entry for entry in COLUMNS if entry.peer == peer and entry.matches(column)), None)
+
+
+def same_as(name: str) -> list[str]:
+    """Columns of peers that a biomarker of ours is the same as, as ``peer:column`` or ``peer:column/divisor``."""
+    return [f"{e.peer}:{e.column}" + (f"/{e.over}" if e.over else "") for e in COLUMNS if e.ours == name]
+
+
+def markdown() -> str:
+    """The table as a page, for ``docs/peers.md``."""
+    lines = [
+        "# Columns of other programs",
+        "",
+        "What `retsam import` takes and what it refuses, and why. Generated by `retsam catalogue --peers` from "
+        "`retsam/biomarkers/peers.csv`; do not edit. `*` stands for anything; of several rows that match, the first "
+        f"counts; a column in no row is refused as {UNKNOWN}. How to use it: [interop.md](interop.md).",
+        "",
+    ]
+    for peer, files in PEERS.items():
+        entries = [entry for entry in COLUMNS if entry.peer == peer]
+        lines += [f"## {peer}", "", f"{files}.", "", "| taken | as | conversion | to know |", "|---|---|---|---|"]
+        lines += [f"| `{e.column}` | `{e.ours}` | {e.how} | {e.note} |" for e in entries if e.ours]
+        lines += ["", "| refused | why |", "|---|---|"]
+        lines += [f"| `{e.column}` | {e.note} |" for e in entries if not e.ours]
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
