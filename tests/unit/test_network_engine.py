@@ -1,6 +1,7 @@
 """A network as an engine: what every engine promises, with random weights; and what is done after the network."""
 
 import inspect
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -445,6 +446,28 @@ def test_peak_is_exact_to_a_fraction_of_a_pixel(place):
     assert peak(values, 0.5, fov) == pytest.approx(place, abs=0.05)
     assert peak(values, 0.9, fov) is None
     assert peak(np.zeros((256, 256), np.float32), 0.0, fov) is None
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_of_two_fovea_like_places_the_one_at_the_usual_distance_is_taken(side):
+    """The higher peak lies above the disc; the other 2.5 disc diameters beside it, 7 degrees down, in either eye."""
+    size, diameter = 256, 36.0
+    fov = np.ones((size, size), bool)
+    disc_at = (128.0 - side * 45.0, 120.0)
+    disc = circle(disc_at, diameter, fov)
+    turn = math.radians(7.0)
+    usual = (disc_at[0] + side * 2.5 * diameter * math.cos(turn), disc_at[1] + 2.5 * diameter * math.sin(turn))
+    odd = (disc_at[0], disc_at[1] - 2.5 * diameter)
+    maps = {
+        "optic_disc": disc.astype(np.float32),
+        "fovea": np.maximum(0.6 * heat(*usual), 0.9 * heat(*odd)).astype(np.float32),
+    }
+    thresholds = {"optic_disc": 0.5, "fovea": 0.3}
+    assert find(maps, thresholds, fov).points["fovea"] == pytest.approx(usual, abs=0.5)
+    without = {"fovea": maps["fovea"]}
+    assert find(without, thresholds, fov).points["fovea"] == pytest.approx(odd, abs=0.1)
+    alone = maps | {"fovea": (0.9 * heat(*odd)).astype(np.float32)}
+    assert find(alone, thresholds, fov).points["fovea"] == pytest.approx(odd, abs=0.5)
 
 
 def test_peak_stays_inside_the_field():
