@@ -41,7 +41,7 @@ LINE_EVERY = 20.0
 ADAPT_RATE = 1e-4
 """Learning rate of the stage ``adapt``: small, because it starts from what is nearly right."""
 
-LICENCE = "not decided; see the licences of the data"
+LICENCE = "research and education, as the terms of the data sets ask; the code's licence does not cover the weights"
 
 Say = Callable[[str], None]
 

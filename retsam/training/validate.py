@@ -22,6 +22,9 @@ from retsam.training.sources import PHANTOM
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 HALF = int(np.flatnonzero(THRESHOLDS == 0.5)[0])
 
+POINT = 0.2
+"""Threshold of points: validation photographs that show no fovea are too few to choose it by."""
+
 DISC_OF_FIELD = 0.154
 """Disc diameter as a share of the field of view's, where a frame has no disc mask (IDRiD, mean of 54)."""
 
@@ -65,7 +68,7 @@ class TargetResult:
     Attributes
     ----------
     threshold : float
-        Probability with the best mean Dice, on real photographs if any of them has the target; 0.5 for a point.
+        Probability with the best mean Dice, on real photographs if any of them has the target; ``POINT`` for a point.
     evidence : str
         Value of ``taxonomy.Evidence``.
     value : float
@@ -196,7 +199,7 @@ def _result(target: str, scores: Sequence[Score]) -> TargetResult:
     judged = [name for name in sources if name != PHANTOM] or sources
     parts = {name: [score for score in scores if score.source == name] for name in sources}
     of_source = {name: _source_metrics(target, part) for name, part in parts.items()}
-    threshold = 0.5
+    threshold = POINT
     if target not in POINTS:
         curve = np.mean([np.mean([s.dice for s in parts[name]], axis=0) for name in judged], axis=0)
         at = int(np.argmax(curve))

@@ -29,8 +29,8 @@ DISTANCE, DISTANCE_SPREAD = 2.5, 0.5
 ANGLE, ANGLE_SPREAD = 7.0, 12.0
 """Of the fovea from the middle of the disc: disc diameters, and degrees below the horizontal; standard deviations.
 
-Jonas 2015, doi 10.1371/journal.pone.0141771: the angle is 7.8 +- 3.6 degrees. Both are taken wider than in healthy eyes,
-for discs that are large, small or tilted and for cameras held at a slant.
+Jonas 2015, doi 10.1371/journal.pone.0141771: the angle is 7.8 +- 3.6 degrees. Both are taken wider than in healthy
+eyes, for discs that are large, small or tilted and for cameras held at a slant.
 """
 ANYWHERE = 0.05
 """Weight of all other places: alone above the threshold, a fovea is taken wherever it is."""
