@@ -202,12 +202,39 @@ def _images_of(inputs: list[Path]) -> tuple[Any, Path]:
     return table, Path()
 
 
-@app.command(epilog="Example: retsam measure masks.parquet --out biomarkers.csv")
+@app.command(
+    epilog="Example: retsam measure masks.parquet --out biomarkers.csv, "
+    "or retsam measure MASKS --fov PHOTOGRAPHS --um-per-px 8.5 --out biomarkers.csv"
+)
 def measure(
-    masks: Annotated[Path, typer.Argument(help="Table made by retsam segment.", metavar="MASKS.parquet")],
+    masks: Annotated[
+        Path,
+        typer.Argument(
+            help="Table made by retsam segment, or a folder of pictures TARGET/NAME.png.",
+            metavar="MASKS.parquet|FOLDER",
+        ),
+    ],
     out: Out,
     quality: Annotated[
         Path | None, typer.Option("--quality", help="Table made by retsam quality, for its family.")
+    ] = None,
+    colours: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--colours",
+            help="Of a folder: code of the pictures in artery_vein/ and disc_cup/ (rite, green-uncertain, refuge, "
+            "refuge-inverted, labels); repeatable.",
+        ),
+    ] = None,
+    fov: Annotated[
+        Path | None,
+        typer.Option("--fov", help="Of a folder: field-of-view masks or the photographs, of the same names."),
+    ] = None,
+    um_per_px: Annotated[
+        float | None, typer.Option("--um-per-px", help="Of a folder: micrometres per pixel of its pictures.")
+    ] = None,
+    frame_size: Annotated[
+        int | None, typer.Option("--frame-size", help="Of a folder: side of the canonical frame; 1024 by default.")
     ] = None,
 ) -> None:
     """Measure biomarkers: one row per image, each value with a status."""
@@ -215,12 +242,33 @@ def measure(
     from retsam.tables import MASKS, write_table
 
     _check_output(out, (".parquet", ".csv"))
-    table = _read_step(masks, MASKS.names, "retsam segment")
+    if masks.is_dir():
+        table = _read_folder(masks, colours or [], fov, um_per_px, frame_size or 1024)
+    elif colours or fov or um_per_px is not None or frame_size is not None:
+        raise UserError(f"--colours, --fov, --um-per-px and --frame-size are for a folder of masks, not {masks.name}.")
+    else:
+        table = _read_step(masks, MASKS.names, "retsam segment")
     scores = _read_step(quality, ["image_id", "gradability"], "retsam quality") if quality else None
     with _progress("measure", table["image_id"].nunique()) as show:
         measured = measure_table(table, scores, progress=show)
     write_table(measured, out, biomarkers_schema())
     _summary("measure", measured["status"], out)
+
+
+def _read_folder(folder: Path, colours: list[str], fov: Path | None, um_per_px: float | None, frame_size: int) -> Any:
+    """Table of the masks in a folder."""
+    from retsam.segmentation.folder import FOV, folder_masks
+
+    _check_scale(um_per_px)
+    _check_frame_size(frame_size)
+    if fov is None and not (folder / FOV).is_dir():
+        typer.echo(
+            "no --fov: the whole picture counts as field of view, black border too; densities and coverages are per "
+            "picture. Give field-of-view masks, or the photographs.",
+            err=True,
+        )
+    with _progress("read") as show:
+        return folder_masks(folder, colours=colours, fov=fov, um_per_px=um_per_px, frame_size=frame_size, progress=show)
 
 
 @app.command("import", epilog="Example: retsam import automorph Macular_Features.csv --out biomarkers.csv")

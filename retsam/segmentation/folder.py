@@ -7,6 +7,7 @@ coverages are measured against, and that from one photograph to the next.
 
 import difflib
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,8 +113,9 @@ def folder_masks(
     """Bring the masks of a folder into the canonical frame, as a table.
 
     Layout: ``TARGET/NAME.png`` (any raster format), TARGET a name of the taxonomy and NAME that of the photograph;
-    bright where the target is. Of ``fovea`` the middle of what is marked counts, be it a point or a circle. Colour-coded
-    pictures lie in ``artery_vein`` and ``disc_cup``, see :data:`CODES`. A folder ``fov`` is that of `fov` by default.
+    bright where the target is. Of ``fovea`` the middle of what is marked counts, be it a point or a circle.
+    Colour-coded pictures lie in ``artery_vein`` and ``disc_cup``, see :data:`CODES`. A folder ``fov`` is that of `fov`
+    by default.
 
     Parameters
     ----------
@@ -205,8 +207,6 @@ def _image_rows(layout: _Layout, stem: str, frame_size: int) -> list[dict[str, A
         except _BadMask as error:
             log.warning("%s/%s %s", folder, stem, error)
             bad |= _targets(layout, folder)
-    if "vessel" in layout.plain and "vessel" not in pictures:
-        masks.pop("vessel", None)
     if "vessel" not in masks and "vessel" not in bad and {"artery", "vein"} <= set(masks):
         masks["vessel"] = masks["artery"] | masks["vein"]
     return _rows(masks, bad, make_frame(width, height, field, frame_size), field)
@@ -245,10 +245,11 @@ def _field(layout: _Layout, stem: str, pictures: Iterable[Pixels]) -> Field:
             message = f"no picture {stem}.* in {where}; add its field-of-view mask or the photograph"
             raise ImageError(Status.MISSING_FILE, message)
         return _seen(read_image(path))
-    first = next(iter(pictures), None)
-    if first is None:
+    sizes = Counter(pixels.shape[:2] for pixels in pictures)
+    if not sizes:
         raise ImageError(Status.UNREADABLE, "none of its masks can be read; export them again")
-    return _whole(first.shape[1], first.shape[0])
+    (height, width), _ = sizes.most_common(1)[0]
+    return _whole(width, height)
 
 
 def _seen(pixels: Pixels) -> Field:
@@ -271,7 +272,7 @@ def _whole(width: int, height: int) -> Field:
 def _check_size(pixels: Pixels, width: int, height: int) -> None:
     if pixels.shape[:2] != (height, width):
         found = f"{pixels.shape[1]}x{pixels.shape[0]}"
-        raise _BadMask(f"is {found}, not {width}x{height} as the others; save all in the photograph's own pixels")
+        raise _BadMask(f"is {found}, not {width}x{height}; save all in the photograph's own pixels")
 
 
 def _marked(pixels: Pixels) -> Mask:

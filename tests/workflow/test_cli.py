@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from retsam import tables
 
@@ -46,6 +48,20 @@ def test_measure(cohort, suffix):
     out = cohort / f"biomarkers.{suffix}"
     retsam("measure", cohort / "masks.parquet", "--quality", cohort / "quality.parquet", "--out", out)
     assert tables.read_table(out)["image_id"].tolist() == ids(cohort)
+
+
+def test_measure_takes_a_folder_of_masks(tmp_path):
+    y, x = np.mgrid[:300, :300]
+    (tmp_path / "m" / "optic_disc").mkdir(parents=True)
+    Image.fromarray((np.hypot(x - 180, y - 150) < 30).astype(np.uint8) * 255).save(tmp_path / "m/optic_disc/1.png")
+    (tmp_path / "m" / "optic_disc" / "2.png").write_bytes(b"")
+    options = ("--um-per-px", 20, "--frame-size", 256)
+    done = retsam("measure", "m", "--out", "b.csv", *options, cwd=tmp_path)
+    assert "no --fov: the whole picture counts as field of view" in done.stderr
+    assert "optic_disc/2.png is empty (0 bytes)" in done.stderr
+    table = tables.read_table(tmp_path / "b.csv")
+    assert table["status"].tolist() == ["ok", "unreadable"]
+    assert table["disc_area_mm2"][0] == pytest.approx(np.pi * 0.6**2, rel=0.03)
 
 
 @pytest.mark.parametrize("to", ["png", "coco", "overlay"])
@@ -97,6 +113,9 @@ def test_help_shows_an_example():
         (["segment", "x.jpg", "--out", "m.parquet", "--targets", "disc"], "'disc' is not a target"),
         (["measure", "none.parquet", "--out", "b.csv"], "make it with retsam segment"),
         (["measure", "wrong.csv", "--out", "b.csv"], "has no column 'image_id'"),
+        (["measure", "wrong.csv", "--out", "b.csv", "--colours", "rite"], "are for a folder of masks"),
+        (["measure", ".", "--out", "b.csv"], "has no folder of masks"),
+        (["measure", ".", "--out", "b.csv", "--um-per-px", "-1"], "is no scale"),
         (["import", "automorf", "wrong.csv", "--out", "b.csv"], "no peer 'automorf'"),
         (["import", "automorph", "wrong.csv", "--out", "b.csv", "--um-per-px", "0"], "is no scale"),
         (["import", "automorph", "wrong.csv", "--out", "b.csv"], "has no column 'Name'"),
