@@ -1,6 +1,7 @@
 """Tables of other programs in our layout, as far as they mean the same; see ``peers`` for what that is."""
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,10 @@ from retsam.datasets.files import RASTER
 from retsam.errors import UserError
 from retsam.status import Status
 
+log = logging.getLogger(__name__)
+
 JSON_NAME = "quantitative_analysis.json"
+_JSON_ID = ID_COLUMNS["retsam-json"][0]
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ def import_table(
     -------
     Imported
         Image ids are the peer's names without the extension of an image file. A negative number is missing, and so is
-        a 0 of anything but a finding; an image without any number but 0 has none.
+        a 0 of anything but a finding; an image without any number but 0 has none. Of several JSON files one that cannot
+        be used is said in the log and has no numbers either; its folder names the image.
 
     Raises
     ------
@@ -95,14 +100,26 @@ def _read_json(path: Path) -> pd.DataFrame:
         raise UserError(f"no {JSON_NAME} below {path}; give the folder that RetSAM wrote, or one such file.")
     rows = []
     for file in files:
+        row: dict[str, Any] = {}
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{_short(file)} cannot be read as JSON; make it again or take it away.") from error
-        if not isinstance(content, dict) or "measurements" not in content:
-            raise UserError(f"{_short(file)} has no 'measurements'; give a {JSON_NAME} of RetSAM.")
-        rows.append(dict(_leaves(content)))
+            row = _analysis(file)
+        except UserError as error:
+            if len(files) == 1:
+                raise
+            log.warning("%s", error)
+        rows.append(row | {_JSON_ID: row.get(_JSON_ID) or file.parent.name})
     return pd.DataFrame(rows)
+
+
+def _analysis(file: Path) -> dict[str, Any]:
+    """Leaves of one file."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{_short(file)} cannot be read as JSON; make it again or take it away.") from error
+    if not isinstance(content, dict) or "measurements" not in content:
+        raise UserError(f"{_short(file)} has no 'measurements'; give a {JSON_NAME} of RetSAM.")
+    return dict(_leaves(content))
 
 
 def _short(file: Path) -> str:

@@ -278,7 +278,11 @@ def _check_size(pixels: Pixels, width: int, height: int) -> None:
 def _marked(pixels: Pixels) -> Mask:
     """What reaches half of the brightest value that such a file can have, 1 or 255."""
     top = int(pixels.max())
+    if 1 < top < 128:
+        raise _BadMask(f"has {top} as its brightest value; save 255, or 1, where the target is")
     marked = pixels.max(axis=2) >= (128 if top > 1 else 1)
+    if marked[[0, 0, -1, -1], [0, -1, 0, -1]].all():
+        raise _BadMask("is bright in all four corners; save the target bright and the rest dark")
     bits = (pixels[marked] >= 128) @ np.array([4, 2, 1]) if top > 1 else np.zeros(0, int)
     shares = np.bincount(bits, minlength=8) / max(bits.size, 1)
     if np.count_nonzero(shares > 0.01) > 1:

@@ -121,6 +121,14 @@ def test_retsam_zeros_are_missing_where_nothing_can_be_zero(tmp_path):
     assert np.isnan(table.loc["b", "patchy_hemorrhage_coverage"])
 
 
+def test_of_many_files_a_broken_one_is_a_row_without_numbers(tmp_path, caplog):
+    written(tmp_path, "a/quantitative_analysis.json", analysis("a.png"))
+    written(tmp_path, "b/quantitative_analysis.json", "{")
+    table = import_table("retsam-json", tmp_path).table
+    assert table[["image_id", "status"]].to_numpy().tolist() == [["a", "ok"], ["b", "not_assessed"]]
+    assert "b/quantitative_analysis.json cannot be read as JSON" in caplog.text
+
+
 # AutoMorph and AutoMorphalyzer
 
 AUTOMORPH = (

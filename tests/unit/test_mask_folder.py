@@ -261,6 +261,22 @@ def test_bad_files_are_statuses_and_the_rest_goes_on(folder, caplog):
     assert measured.loc["c", "cup_disc_ratio_vertical__status"] == "not_segmented"
 
 
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [(DISC * 2, "has 2 as its brightest value; save 255, or 1"), (~DISC, "is bright in all four corners")],
+)
+def test_labels_and_negatives_are_not_taken_for_masks(folder, caplog, pixels, said):
+    save(folder, "drusen", pixels)
+    assert of(folder_masks(folder, frame_size=FRAME), "drusen")["status"] == "failed"
+    assert f"drusen/eye {said}" in caplog.text
+
+
+def test_zero_and_one_are_a_mask(folder):
+    before = folder_masks(folder, frame_size=FRAME)
+    save(folder, "optic_disc", DISC * 1)
+    pd.testing.assert_frame_equal(folder_masks(folder, frame_size=FRAME), before)
+
+
 def test_without_any_readable_mask_the_row_stays(tmp_path, caplog):
     save(tmp_path, "artery", bars(0))
     (tmp_path / "artery" / "broken.png").write_bytes(b"")
