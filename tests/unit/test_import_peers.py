@@ -17,15 +17,15 @@ def lesion(coverage):
     return {"count": 3, "area_px": 99, "coverage_ratio": coverage, "severity": None, "shape": {"circularity": 0.5}}
 
 
-def analysis(image_id, *, cd_list=(27.0, 38.0, 77.0, 122.0), areas=(853, 7745), coverage=0.02):
+def analysis(image_id, *, cd_list=(30.0, 42.0, 80.0, 120.0), areas=(900, 8000), coverage=0.02):
     """A file in the layout of schema 2.1.0, with made-up numbers."""
     return {
-        "meta": {"image_id": image_id, "width": 2399, "height": 2979, "schema_version": "2.1.0"},
+        "meta": {"image_id": image_id, "width": 2400, "height": 3000, "schema_version": "2.1.0"},
         "measurements": {
             "vessels": {
                 "av_ratio": 0.8, "CRAE": [180.0, 110.0, 145.0], "CRVE": [200.0, 110.0, 165.0],
                 "fractal_dimension": {"artery": 1.6, "vein": 1.6}, "tortuosity": {"artery": 0.1, "vein": 0.2},
-                "pixel_length": 18.75, "qc_flag": True, "fg_rate": 0.02,
+                "pixel_length": 18.5, "qc_flag": True, "fg_rate": 0.02,
             },
             "optic_disc_cup": {
                 "cup_disc_ratio": {"value": 0.28}, "vertical_cd_ratio": {"value": 0.62}, "eye_side": "left",
@@ -37,7 +37,7 @@ def analysis(image_id, *, cd_list=(27.0, 38.0, 77.0, 122.0), areas=(853, 7745), 
                 "lesion_amd": {"categories": {"patch_hemorrhage": lesion(0.0)}},
                 "possible_lesions": {"categories": {"other_lesions": lesion(0.1)}},
             },
-            "tessellation": {"overall": {"total_area_px": 21515, "coverage_ratio": coverage}},
+            "tessellation": {"overall": {"total_area_px": 20000, "coverage_ratio": coverage}},
             "myopia": {"overall": {"count": 1}, "categories": {"arc_lesion": {"coverage_ratio": 0.01 * coverage}}},
         },
     }  # fmt: skip
@@ -96,9 +96,9 @@ def test_retsam_json_recomputes_ratios_and_refuses_the_mislabelled(tmp_path):
     found = import_table("retsam-json", written(tmp_path, "quantitative_analysis.json", analysis("100.jpg")))
     row = found.table.iloc[0]
     assert (row["image_id"], row["status"]) == ("100", "ok")
-    assert row["cup_disc_ratio_vertical"] == pytest.approx(38 / 122)
-    assert row["cup_disc_ratio_horizontal"] == pytest.approx(27 / 77)
-    assert row["cup_disc_ratio_area"] == pytest.approx(853 / 7745)
+    assert row["cup_disc_ratio_vertical"] == pytest.approx(42 / 120)
+    assert row["cup_disc_ratio_horizontal"] == pytest.approx(30 / 80)
+    assert row["cup_disc_ratio_area"] == pytest.approx(900 / 8000)
     assert row["hard_exudate_coverage"] == 0.02
     assert (row["patchy_hemorrhage_coverage"], row["patchy_hemorrhage_coverage__status"]) == (0, "ok")
     assert row["peripapillary_atrophy_coverage"] == pytest.approx(2e-4)
