@@ -11,7 +11,7 @@ pytest.importorskip("segment_anything")
 from retsam.segmentation.network.model import RetSAM  # noqa: E402
 from retsam.training.frames import pack  # noqa: E402
 from retsam.training.recipe import SMOKE  # noqa: E402
-from retsam.training.validate import frame_scores, probabilities, summarise, validate  # noqa: E402
+from retsam.training.validate import THRESHOLDS, Score, frame_scores, probabilities, summarise, validate  # noqa: E402
 
 SIZE = 128
 TARGETS = ("vessel", "optic_disc", "microaneurysm")
@@ -128,3 +128,15 @@ def test_network_is_held_against_frames():
     first, second = validate(model, [of, frame("phantom")]), validate(model, [of, frame("phantom")])
     assert first.flat() == second.flat()
     assert 0 <= first.score <= 1
+
+
+def test_phantoms_do_not_outvote_photographs():
+    """A target right on a photograph and one wrong on a phantom, of two groups: 1 and 0.1 of the weight."""
+
+    def score(source, target, value):
+        return Score(source, target, np.full(len(THRESHOLDS), value), chance=0.1, aupr=value)
+
+    report = summarise([score("idrid", "optic_disc", 1.0), score("phantom", "tessellation", 0.0)])
+    assert report.score == pytest.approx(1.0 / 1.1)
+    same_group = summarise([score("idrid", "hard_exudate", 1.0), score("phantom", "drusen", 0.0)])
+    assert same_group.score == pytest.approx(1.0 / 1.1)
