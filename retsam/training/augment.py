@@ -37,6 +37,12 @@ class Augmentation:
         Largest standard deviation, 0-1.
     grey : float
         Probability of a picture without colour.
+    coarse : float
+        Largest factor by which stored pictures are smaller than the frame; 1 for none.
+    quality : tuple of float
+        Range of their JPEG quality, 1-100.
+    stored : float
+        Probability of a picture that was stored so; 0 for none.
     """
 
     magnification: tuple[float, float] = (0.7, 2.1)
@@ -50,6 +56,9 @@ class Augmentation:
     blur: float = 1.5
     noise: float = 0.03
     grey: float = 0.05
+    coarse: float = 2.2
+    quality: tuple[float, float] = (40.0, 95.0)
+    stored: float = 0.0
 
 
 NONE = Augmentation((1.0, 1.0), 0.0, 0.0, False, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -14,6 +14,7 @@ from retsam.segmentation.network.model import whole_frame_box
 from retsam.segmentation.network.normalise import sample_box, statistics
 from retsam.training.augment import Augmentation, Light, draw_affine, round_field, sample, soften
 from retsam.training.frames import IGNORE, POINTS, UNCERTAIN, LabelledFrame
+from retsam.training.storage import store
 
 FOVEA_SIGMA = 0.012
 """Standard deviation of the fovea's heat map, in frame sides (about a twelfth of a disc diameter)."""
@@ -246,10 +247,11 @@ def _seen(
 
 @dataclass(frozen=True)
 class Lens:
-    """Blur and grain of the crops of a batch; both are small more often than large. None is none."""
+    """Blur, grain and storage of the crops of a batch; the first two are small more often than large. None is none."""
 
     sigma: torch.Tensor | None
     grain: torch.Tensor | None
+    storage: torch.Tensor | None
 
     @classmethod
     def draw(
@@ -258,18 +260,23 @@ class Lens:
         """Draw for a batch of crops; the grain, much larger than all else, where it is used."""
         sigma = augmentation.blur * torch.rand(count, generator=generator) ** 2
         strength = augmentation.noise * torch.rand(count, 1, 1, 1, generator=generator) ** 2
-        grain = None
+        grain = storage = None
+        if augmentation.stored > 0.0:
+            chance, shrunk, kept = torch.rand(3, count, generator=generator)
+            low, high = augmentation.quality
+            quality = (low + (high - low) * kept) * (chance < augmentation.stored)
+            storage = torch.stack([1.0 + (augmentation.coarse - 1.0) * shrunk, quality], dim=1)
         if augmentation.noise > 0.0:
             if device.type != "cpu":
                 seed = int(torch.randint(2**62, (), generator=generator))
                 generator = torch.Generator(device).manual_seed(seed)
             normal = torch.randn(count, 3, side, side, generator=generator, device=device)
             grain = strength.to(device) * normal
-        return cls(sigma.to(device) if augmentation.blur > 0.0 else None, grain)
+        return cls(sigma.to(device) if augmentation.blur > 0.0 else None, grain, storage)
 
     def __getitem__(self, rows: list[int]) -> "Lens":
         """Part of a batch."""
-        return Lens(*(None if x is None else x[rows] for x in (self.sigma, self.grain)))
+        return Lens(*(None if x is None else x[rows] for x in (self.sigma, self.grain, self.storage)))
 
     def apply(self, picture: torch.Tensor) -> torch.Tensor:
         """Change pictures (B, 3, side, side)."""
@@ -277,7 +284,8 @@ class Lens:
             picture = soften(picture, self.sigma)
         if self.grain is not None:
             picture = picture + self.grain
-        return picture.clamp(0.0, 1.0)
+        picture = picture.clamp(0.0, 1.0)
+        return picture if self.storage is None else store(picture, *self.storage.T)
 
 
 def _crop_box(generator: torch.Generator, count: int, share: float) -> torch.Tensor:

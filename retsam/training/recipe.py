@@ -218,6 +218,9 @@ class AugmentationRecipe(_Block):
     blur: float = Field(1.5, ge=0, le=2.5)
     noise: float = Field(0.03, ge=0)
     grey: float = Field(0.05, ge=0, le=1)
+    coarse: float = Field(2.2, ge=1)
+    quality: tuple[float, float] = (40.0, 95.0)
+    stored: float = Field(0.0, ge=0, le=1)
 
 
 class Recipe(_Block):
