@@ -89,3 +89,14 @@ DEFINITIONAL: dict[str, frozenset[str]] = {
     "myopia": frozenset({"tessellation", "peripapillary_atrophy", "diffuse_atrophy", "patchy_atrophy"}),
 }
 """Targets whose measurements are part of an outcome's own definition: their odds ratios are not risks."""
+
+RULED_OUT: dict[str, frozenset[str]] = {
+    "dr": frozenset({"microaneurysm", "hemorrhage", "hard_exudate", "cotton_wool_spot"}),
+    "myopia": frozenset({"patchy_atrophy", "diffuse_atrophy"}),
+    "normal": frozenset({"drusen"}),
+}
+"""Targets that an eye without a disease does not show, and ``normal``: one without any.
+
+Fewer than :data:`DEFINITIONAL`: tessellation and atrophy around the disc are common in eyes that are not myopic, and a
+blot of blood may have many causes.
+"""

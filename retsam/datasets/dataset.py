@@ -46,6 +46,8 @@ class Case:
         Label of image quality.
     labels : mapping of str to bool
         Diseases of the whole photograph, as in a manifest: dr, amd, glaucoma, myopia; what is unknown is left out.
+    absent : frozenset of str
+        Targets that the label of the whole photograph rules out, without anyone having outlined them.
     participant : str or None
         The person, where the set says whose eyes belong together.
     observers : mapping of str to (mapping of str to MaskFile)
@@ -60,6 +62,7 @@ class Case:
     points: Mapping[str, tuple[float, float]] = field(default_factory=lambda: _NOTHING)
     gradable: bool | None = None
     labels: Mapping[str, bool] = field(default_factory=lambda: _NOTHING)
+    absent: frozenset[str] = frozenset()
     participant: str | None = None
     observers: Mapping[str, Mapping[str, MaskFile]] = field(default_factory=lambda: _NOTHING)
 
@@ -81,6 +84,8 @@ class Dataset(ABC):
         Other folders or files that have to be there, where the folder of the photographs has a name that many sets use.
     targets : tuple of str
         What the set annotates, as masks or points, optional folders included.
+    rules_out : frozenset of str
+        Targets that its labels of whole photographs can say to be absent; see :attr:`Case.absent`.
     licence : str
         As stated by its publishers, with the word "verify" where nobody here has read it.
     disc_diameter : float or None
@@ -98,6 +103,7 @@ class Dataset(ABC):
     size: ClassVar[Mapping[str, int]]
     marks: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[tuple[str, ...]] = ()
+    rules_out: ClassVar[frozenset[str]] = frozenset()
     licence: ClassVar[str] = "verify"
     disc_diameter: ClassVar[float | None] = None
     field_diameter: ClassVar[float | None] = None

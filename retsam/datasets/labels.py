@@ -11,6 +11,7 @@ from retsam.datasets.dataset import Case, Dataset
 from retsam.datasets.files import Finder
 from retsam.errors import UserError
 from retsam.quality import without_stamp
+from retsam.taxonomy import RULED_OUT
 
 
 class Drimdb(Dataset):
@@ -42,6 +43,9 @@ class Odir(Dataset):
     Layout: ``manifest.csv`` (columns image_id, path, and dr, amd, glaucoma, myopia as 0, 1 or empty; participant_id may
     be absent) beside ``images``: the set after it was brought into a manifest. The spreadsheet of the challenge, which
     has one row for both eyes of a person, is not read.
+
+    An eye with all four diseases 0 and the ``keywords`` "normal fundus", nothing else, has no findings that these rule
+    out. Without the keywords nothing is said to be absent: eyes with other diseases have four zeros too.
     """
 
     name = "odir"
@@ -50,7 +54,9 @@ class Odir(Dataset):
     photographs = MappingProxyType({"all": ("images",)})
     marks = ("manifest.csv",)
     size = MappingProxyType({"all": 7000})
+    rules_out = frozenset().union(*RULED_OUT.values())
     diseases: ClassVar[tuple[str, ...]] = ("dr", "amd", "glaucoma", "myopia")
+    normal: ClassVar[str] = "normal fundus"
 
     def read(self, files: Finder, part: str) -> list[Case]:
         """See :class:`Dataset`."""
@@ -64,12 +70,15 @@ class Odir(Dataset):
             labels = {name: row[name] == "1" for name in self.diseases if row[name] in ("0", "1")}
             photograph = files.file(tuple(row["path"].split("/")[:-1]), row["path"].split("/")[-1])
             person = row.get("participant_id")
+            well = [labels.get(name) for name in self.diseases] == [False] * len(self.diseases)
+            well &= str(row.get("keywords", "")).strip() == self.normal
             cases.append(
                 Case(
                     row["image_id"],
                     part,
                     photograph,
                     labels=labels,
+                    absent=self.rules_out if well else frozenset(),
                     participant=person if isinstance(person, str) else None,
                 )
             )

@@ -1,11 +1,14 @@
 """Sets with vessels, arteries and veins."""
 
 import re
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import ClassVar
 
 from retsam.datasets.annotation import MaskFile, artery, hole, vein
 from retsam.datasets.dataset import Case, Dataset
 from retsam.datasets.files import Finder, natural
+from retsam.taxonomy import RULED_OUT
 
 
 class Drive(Dataset):
@@ -45,15 +48,27 @@ class Drive(Dataset):
 
 
 class Hrf(Dataset):
-    """HRF: vessels and field-of-view masks; no official parts. Optional folder: ``av``, files ``NAME_AVmanual``."""
+    """HRF: vessels and field-of-view masks; no official parts. Optional folder: ``av``, files ``NAME_AVmanual``.
+
+    Names end in the group of the patient: ``_h`` healthy, ``_dr`` diabetic retinopathy, ``_g`` glaucoma. By the
+    description of the set the first and the last have no retinopathy.
+    """
 
     name = "hrf"
     title = "HRF, High-Resolution Fundus (Budai et al., Int J Biomed Imaging 2013)"
     targets = ("vessel", "artery", "vein")
+    rules_out = RULED_OUT["dr"]
     licence = "CC BY 4.0 (verify)"
     photographs = MappingProxyType({"all": ("images",)})
     marks = ("manual1",)
     size = MappingProxyType({"all": 45})
+    groups: ClassVar[Mapping[str, Mapping[str, bool]]] = MappingProxyType(
+        {
+            "h": {"dr": False, "glaucoma": False},
+            "dr": {"dr": True},
+            "g": {"dr": False, "glaucoma": True},
+        }
+    )
 
     def read(self, files: Finder, part: str) -> list[Case]:
         """See :class:`Dataset`."""
@@ -63,7 +78,10 @@ class Hrf(Dataset):
             masks = {"vessel": MaskFile(files.find(("manual1",), stem))}
             masks |= _artery_vein(files, ("av",), f"{stem}_AVmanual")
             fov = MaskFile(files.find(("mask",), f"{stem}_mask"))
-            cases.append(Case(stem, part, files.find(("images",), stem), fov, masks))
+            labels = self.groups.get(stem.casefold().split("_")[-1], {})
+            absent = self.rules_out if labels.get("dr") is False else frozenset()
+            photograph = files.find(("images",), stem)
+            cases.append(Case(stem, part, photograph, fov, masks, labels=labels, absent=absent))
         return cases
 
 

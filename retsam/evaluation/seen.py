@@ -21,7 +21,8 @@ def role_of(metadata: "Metadata", dataset: str, case: Case) -> Role:
     Parameters
     ----------
     metadata : Metadata
-        Its ``data`` name the photographs held back; all others of a part that was trained on were trained on.
+        Its ``data`` name the photographs held back; all others of a part that was trained on were trained on, or those
+        that it names where a part was used in part.
     dataset : str
     case : Case
 
@@ -34,7 +35,8 @@ def role_of(metadata: "Metadata", dataset: str, case: Case) -> Role:
     """
     rows = [row for row in _rows(metadata, dataset) if row["split"] in (case.split, "all") or case.split == "all"]
     held = {role: sum(case.image_id in r.get("images", ()) for r in rows if r["role"] == role) for role in _HELD}
-    if sum(row["role"] == "train" for row in rows) > sum(held.values()):
+    trained = [row for row in rows if row["role"] == "train" and case.image_id in row.get("images", (case.image_id,))]
+    if len(trained) > sum(held.values()):
         return "train"
     if held["validation"]:
         return "validation"

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -52,6 +53,9 @@ SCHEMA = pa.schema(
         pa.field("places", pa.list_(pa.float64()), nullable=False),  # x, y of each of points
     ]
 )
+
+PERSON = pa.field("person", pa.string())
+"""Column that only files of sets with people have; files without it are read all the same."""
 
 ABOUT = "retsam"
 """Key of the header of a file of packed frames that is not part of a cache."""
@@ -175,9 +179,14 @@ def _make(recipe: Recipe, source: SourceRecipe, workers: int | None, say: Say) -
     else:
         root = Path(source.folder) if source.folder else dataset_root(source.name, data_root(recipe))
         cases = _cases(source, str(root))
-        if absent := sorted(set(source.exclude) - set(cases)):
-            raise UserError(f"{source.name}: no photograph {absent[0]!r} to exclude.")
-        jobs = [(str(root), source, recipe.frame_size, key) for key in cases if key not in source.exclude]
+        if unknown := sorted(set(source.exclude) - set(cases)):
+            raise UserError(f"{source.name}: no photograph {unknown[0]!r} to exclude.")
+        if source.absent and not any(case.absent for case in cases.values()):
+            raise UserError(
+                f"{source.name}: no label there rules anything out; leave 'absent' away (docs/datasets.md)."
+            )
+        used = [key for key, case in cases.items() if not source.absent or case.masks or case.points or case.absent]
+        jobs = [(str(root), source, recipe.frame_size, key) for key in used if key not in source.exclude]
     rows = []
     with _pool(min(workers or _cores(), max(len(jobs) // 4, 1))) as run:
         for row in run(_make_row, jobs):
@@ -192,7 +201,7 @@ def _make_row(job: tuple[str, SourceRecipe, int, str]) -> Row:
     if source.name == PHANTOM:
         frame = phantom_frame(int(key), frame_size, source.size, diseases=source.diseases)
     else:
-        frame = case_frame(_dataset(source), _cases(source, root)[key], frame_size)
+        frame = case_frame(_dataset(source), _cases(source, root)[key], frame_size, absent=source.absent)
         frame = replace(frame, name=f"{source.name}-{key}", source=source.name)
     return compress(frame, webp=source.webp)
 
@@ -274,6 +283,7 @@ def compress(frame: LabelledFrame, *, webp: bool = False) -> Row:
         "bits": [zlib.compress(frame.packed[name].tobytes(), 9) for name in masks],
         "points": points,
         "places": [value for name in points for value in frame.points[name]],
+        PERSON.name: frame.person,
     }
 
 
@@ -290,7 +300,7 @@ def unpack(row: Row, source: str) -> LabelledFrame:
     }
     places = row["places"]
     points = {name: (places[2 * i], places[2 * i + 1]) for i, name in enumerate(row["points"])}
-    return LabelledFrame(row["name"], source, image, fov, frozenset(row["known"]), packed, points)
+    return LabelledFrame(row["name"], source, image, fov, frozenset(row["known"]), packed, points, row.get(PERSON.name))
 
 
 def _bits(data: bytes, count: int) -> NDArray[np.bool_]:
@@ -301,7 +311,8 @@ def write_packed(rows: Sequence[Row], path: Path, about: Mapping[str, Any] | Non
     """Write rows atomically, with a few words ``about`` them in the file's header."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    schema = SCHEMA.with_metadata({ABOUT: json.dumps(about, sort_keys=True)}) if about else SCHEMA
+    schema = SCHEMA.append(PERSON) if any(row.get(PERSON.name) for row in rows) else SCHEMA
+    schema = schema.with_metadata({ABOUT: json.dumps(about, sort_keys=True)}) if about else schema
     pq.write_table(pa.Table.from_pylist(list(rows), schema), unfinished, compression="none", use_dictionary=False)
     unfinished.replace(path)
 
@@ -315,7 +326,7 @@ def read_packed(path: Path, source: str, frame_size: int) -> list[Row]:
         If it cannot be read, is empty, or its frames are of another size.
     """
     try:
-        rows = pq.read_table(path, schema=SCHEMA).to_pylist()
+        rows = pq.read_table(path, schema=SCHEMA.append(PERSON)).to_pylist()
     except (pa.ArrowInvalid, OSError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} holds no packed frames ({reason}); make it with retsam train pseudo-label.") from None
@@ -333,7 +344,7 @@ def about_packed(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> list[Row]:
     try:
-        return pq.read_table(path, schema=SCHEMA).to_pylist()
+        return pq.read_table(path, schema=SCHEMA.append(PERSON)).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(f"{path} cannot be read ({str(error).splitlines()[0]}); delete it.") from None
 
@@ -358,7 +369,7 @@ def held_back(
 ) -> dict[str, str]:
     """Role, ``validation`` or ``test``, of every frame that is not trained on, by its name.
 
-    A photograph in several sources has the role that the first of them gives it.
+    A photograph in several sources has the role that the first of them gives it, and so have others of its person.
     """
     held: dict[str, str] = {}
     earlier: list[LabelledFrame] = []
@@ -372,6 +383,8 @@ def held_back(
             follows |= dict.fromkeys(copies_of(leaders, [*earlier, *real]) & names, role)
         if follows:
             say(f"{source.name}: {len(follows)} photographs are also in a source before it, and follow it")
+        people = {f.person: follows[f.name] for f in mine if f.person and f.name in follows}
+        follows = {f.name: people[f.person] for f in mine if f.person in people} | follows
         free = [frame for frame in mine if frame.name not in follows]
         held |= {name: role for name, role in follows.items() if role != "train"} | kept_apart(free, source)
         earlier += real
@@ -379,12 +392,24 @@ def held_back(
 
 
 def kept_apart(frames: Sequence[LabelledFrame], source: SourceRecipe) -> dict[str, str]:
-    """Frames for validation, then for the test: the first by a hash of their names, whatever their order or number."""
+    """Frames for validation, then for the test: the first by a hash of their names, whatever their order or number.
+
+    Frames of a person go together, by a hash of the person, so that there may be one more than the recipe says.
+    """
     if source.role == "validation":
         return {frame.name: "validation" for frame in frames}
-    order = sorted((frame.name for frame in frames), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    roles = ["validation"] * source.validation + ["test"] * source.test
-    return dict(zip(order, roles, strict=False))
+    groups: dict[str, list[str]] = defaultdict(list)
+    for frame in frames:
+        groups[f"{source.name}/{frame.person}" if frame.person else frame.name].append(frame.name)
+    order = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    roles: dict[str, str] = {}
+    for role, wanted in (("validation", source.validation), ("test", source.test)):
+        count = 0
+        while order and count < wanted:
+            names = groups[order.pop(0)]
+            roles |= dict.fromkeys(names, role)
+            count += len(names)
+    return roles
 
 
 def thumbnail(frame: LabelledFrame) -> NDArray[np.float32]:

@@ -32,11 +32,13 @@ class LabelledFrame:
         Red, green, blue.
     fov : (S, S) bool
     known : frozenset of str
-        Targets that the source annotates, present or not.
+        Targets that the source annotates, or knows to be absent: present or not.
     packed : mapping of str to (S * S / 8,) uint8
         Bits of the masks that are not empty, of targets in ``known``, of :data:`UNCERTAIN` and of :data:`IGNORE`.
     points : mapping of str to (x, y)
         Places of :data:`POINTS` inside the field of view, frame pixels. One that is known and not here is out of view.
+    person : str or None
+        Whose eye it is, where the source says so.
     """
 
     name: str
@@ -46,6 +48,7 @@ class LabelledFrame:
     known: frozenset[str]
     packed: Mapping[str, NDArray[np.uint8]]
     points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    person: str | None = None
 
     @property
     def size(self) -> int:

@@ -109,7 +109,9 @@ def joined_rows(before: Sequence[Row], now: Sequence[Row]) -> list[dict[str, Any
 def _both(first: Sequence[Row], second: Sequence[Row]) -> list[dict[str, Any]]:
     """Rows of one set that two stages used."""
     one, two = _held(first), _held(second)
-    if not one and not two:  # phantoms, or nothing held back
+    trained = [row for row in (*first, *second) if row["role"] == "train"]
+    in_part = bool(trained) and all("images" in row for row in trained)
+    if not one and not two and not in_part:  # phantoms, or nothing held back
         return [dict(row) for row in second]
     kept = {
         image: "test" if {one[image], two[image]} == {"test"} else "validation" for image in one.keys() & two.keys()
@@ -119,6 +121,10 @@ def _both(first: Sequence[Row], second: Sequence[Row]) -> list[dict[str, Any]]:
     splits = sorted({row["split"] for row in (*first, *second)})
     known["split"] = splits[0] if len(splits) == 1 else "all"
     rows: list[dict[str, Any]] = [{**known, "role": "train", "n": total - len(kept)}]
+    if in_part:
+        images = sorted({image for row in (*first, *second) for image in row["images"]} - kept.keys())
+        rows[0] |= {"n": len(images), "images": images}
+        total = len(images) + len(kept)
     if not any(row["role"] == "train" for row in (*first, *second)) or total == len(kept):
         rows = []
     for role in HELD:

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from retsam.datasets import DATASETS, get_dataset
+from retsam.datasets import DATASETS, Dataset, get_dataset
 from retsam.errors import UserError
 from retsam.segmentation.engine import SUFFIX, WEIGHTS
 from retsam.segmentation.network.config import PRESETS, Adapters, NetworkConfig
@@ -50,7 +50,7 @@ RUNTIME = ("data", "device", "compile", "loaders")
 STAGES = ("experts", "pseudo")
 """Keys of other stages than the one that trains by this recipe."""
 
-LATER = ("initial", "frozen", "context_size", "sam", "sam_pixels", "file", "folder")
+LATER = ("initial", "frozen", "context_size", "sam", "sam_pixels", "file", "folder", "absent")
 """Keys that came after the first runs: at their default they are no part of the digest, so that those runs go on."""
 
 
@@ -74,6 +74,7 @@ class SourceRecipe(_Block):
     test: int = Field(0, ge=0, description="Photographs kept out of training and validation, to judge the result by.")
     split: Literal["train", "val", "test", "all"] = Field("train", description="Official part.")
     targets: tuple[str, ...] | None = Field(None, description="Targets to use; null takes all that it annotates.")
+    absent: bool = Field(False, description="Also learn what labels of whole photographs rule out.")
     exclude: tuple[str, ...] = Field((), description="Photographs to leave out, by their stem.")
     webp: bool = Field(False, description="Kept as WebP, a third of the size; for targets without fine detail.")
     count: int | None = Field(None, ge=1, description="Phantoms only: how many.")
@@ -91,6 +92,8 @@ class SourceRecipe(_Block):
         if self.name == PHANTOM:
             if self.count is None:
                 raise ValueError("phantoms need a count")
+            if self.absent:
+                raise ValueError("of phantoms everything is known; leave 'absent' away")
             return self
         if given := [k for k in ("count", "seed", "size", "diseases") if getattr(self, k) is not None]:
             raise ValueError(f"{given[0]} is for phantoms only, this is {self.name}")
@@ -100,16 +103,34 @@ class SourceRecipe(_Block):
             raise ValueError(str(error)) from None
         if dataset.validation_only:
             raise ValueError(f"{self.name} may be used to judge a model only, never in a training recipe")
+        self._check_labels(dataset)
         if "test" in dataset.photographs and self.split in ("test", "all"):
             raise ValueError(
                 f"the official test part of {self.name} may be used to judge a model only; use split: train"
             )
         return self
 
+    def _check_labels(self, dataset: Dataset) -> None:
+        """Check what is asked of labels of whole photographs."""
+        if not self.absent:
+            if not dataset.targets:
+                hint = "'absent: true' takes those" if dataset.rules_out else "take another set"
+                raise ValueError(f"{self.name} has labels of whole photographs only; {hint}")
+            return
+        if not dataset.rules_out:
+            raise ValueError(f"no label of {self.name} rules anything out; leave 'absent' away")
+        if self.targets is not None and not dataset.rules_out & set(self.targets):
+            names = ", ".join(t for t in TARGETS if t in dataset.rules_out)
+            raise ValueError(f"{self.name}: 'targets' names nothing that its labels rule out; add some of {names}")
+
     def _check_own(self) -> Self:
         """Check a source that is a file or a folder."""
         if self.file is not None and self.folder is not None:
             raise ValueError("give a file of packed frames or a folder of annotated photographs, not both")
+        if self.absent:
+            raise ValueError(
+                f"absent is for public sets with labels; a folder has empty masks for it, this is {self.name}"
+            )
         if self.name == PHANTOM or self.name in DATASETS or not re.fullmatch(r"[A-Za-z0-9_.-]+", self.name):
             raise ValueError(
                 f"{self.name!r} cannot name a file or folder of one's own; take letters, digits, - and _, "
@@ -128,17 +149,20 @@ class SourceRecipe(_Block):
         if self.name in DATASETS:
             known = frozenset(DATASETS[self.name].targets)
             known |= {"vessel"} if {"artery", "vein"} <= known else set()
+            known |= DATASETS[self.name].rules_out if self.absent else set()
         return known if self.targets is None else known & frozenset(self.targets)
 
     def content(self, frame_size: int) -> dict[str, Any]:
         """What the frames of this source depend on, for the name of their cache."""
         keys = ("webp", *(("count", "seed", "size", "diseases") if self.name == PHANTOM else ("split", "exclude")))
         values = {"name": self.name, "frame_size": frame_size, **self.model_dump(mode="json", include=set(keys))}
+        values |= {"absent": True} if self.absent else {}
         return values if self.folder is None else {**values, "folder": folder_hash(self.folder)}
 
     def settings(self) -> dict[str, Any]:
         """Plain values of all that decides the result; a file or folder by the SHA-256 of what is in it."""
-        values = {k: v for k, v in self.model_dump(mode="json").items() if k not in LATER or v is not None}
+        values = self.model_dump(mode="json")
+        values = {k: v for k, v in values.items() if k not in LATER or v != type(self).model_fields[k].default}
         if self.file is not None:
             values["file"] = file_hash(packed_file(self.file))
         if self.folder is not None:
@@ -296,7 +320,8 @@ class Recipe(_Block):
             if wanted.sources is not None and source.name not in wanted.sources:
                 continue
             if targets := [target for target in wanted.targets if target in source.annotates]:
-                sources.append({**source.model_dump(), "targets": targets})
+                absent = source.absent and bool(DATASETS[source.name].rules_out & set(targets))
+                sources.append({**source.model_dump(), "targets": targets, "absent": absent})
         values = self.model_dump(exclude={"experts"}) | {"sources": sources}
         return Recipe.model_validate(values).with_steps(wanted.steps)
 

@@ -1,6 +1,7 @@
 """Labelled frames from phantoms, of which everything is known, and from the cases of an annotated data set."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ def from_phantom(phantom: Phantom, frame_size: int, name: str) -> LabelledFrame:
     return pack(name, PHANTOM, frame.warp(phantom.image), masks[FOV], areas, {"fovea": (x, y)})
 
 
-def case_frame(dataset: Dataset, case: Case, frame_size: int) -> LabelledFrame:
+def case_frame(dataset: Dataset, case: Case, frame_size: int, *, absent: bool = False) -> LabelledFrame:
     """Read one photograph of a data set with its annotations and bring both into the canonical frame.
 
     Parameters
@@ -55,6 +56,8 @@ def case_frame(dataset: Dataset, case: Case, frame_size: int) -> LabelledFrame:
     case : Case
     frame_size : int
         Pixels, a multiple of 64.
+    absent : bool
+        Whether targets that the label of the whole photograph rules out are known too, with nothing marked.
 
     Returns
     -------
@@ -76,7 +79,10 @@ def case_frame(dataset: Dataset, case: Case, frame_size: int) -> LabelledFrame:
         raise UserError(f"{name}: {framed.message}")
     masks, uncertain = _framed_masks(case, framed, pixels.shape[:2])
     points = {t: tuple(framed.frame.to_frame(xy).tolist()) for t, xy in case.points.items() if t in POINTS}
-    return pack(name, dataset.name, framed.image, framed.fov, masks, points, uncertain)
+    if absent:
+        masks = {**{target: np.zeros_like(framed.fov) for target in sorted(case.absent)}, **masks}
+    frame = pack(name, dataset.name, framed.image, framed.fov, masks, points, uncertain)
+    return replace(frame, person=case.participant)
 
 
 def _framed_masks(case: Case, framed: FramedImage, shape: tuple[int, ...]) -> tuple[Mapping[str, Mask], Mask | None]:

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from retsam import __version__
+from retsam.datasets import DATASETS
 from retsam.errors import UserError
 from retsam.segmentation.network import checkpoint
 from retsam.segmentation.network.checkpoint import Checkpoint, Metadata, TargetRecord
@@ -356,6 +357,11 @@ def target_records(report: Report, parts: Parts, before: Metadata | None = None)
     return records
 
 
+def _is_part(source: str) -> bool:
+    """Whether a set's frames are those few of its photographs of which a label says something."""
+    return source in DATASETS and not DATASETS[source].targets
+
+
 def _data_rows(recipe: Recipe, parts: Parts) -> list[dict[str, Any]]:
     rows = []
     about = {s.name: {"pseudo_labels": about_packed(Path(s.file))} for s in recipe.sources if s.file is not None}
@@ -365,6 +371,7 @@ def _data_rows(recipe: Recipe, parts: Parts) -> list[dict[str, Any]]:
             if names:
                 known = {"set": source, "split": parts.split[source], "licence": parts.licence[source]}
                 labels = about.get(source, {})
-                held = {} if role == "train" or source == PHANTOM else {"images": sorted(names)}
+                listed = source != PHANTOM and (role != "train" or _is_part(source))
+                held = {"images": sorted(names)} if listed else {}
                 rows.append({**known, **labels, "role": role, "n": len(names), **held})
     return rows

@@ -275,6 +275,10 @@ def test_people_that_were_trained_on_do_not_judge(data, weights, tmp_path, monke
     save(tmp_path / "o.safetensors", SMOKE, found.weights, replace(found.metadata, data=(seen, kept)))
     rows = judge(tmp_path / "o.safetensors", only, tmp_path / "j.safetensors", frame_size=256)
     assert {(row["part"], row["n"]) for row in rows} == {("held-out", 14)}
+    few = ({**seen, "images": ["1_left", "1_right"]}, {**kept, "n": 1, "images": ["2_left"]})  # of 9 people
+    save(tmp_path / "o.safetensors", SMOKE, found.weights, replace(found.metadata, data=few))
+    rows = judge(tmp_path / "o.safetensors", only, tmp_path / "j.safetensors", frame_size=256)
+    assert {(row["part"], row["n"]) for row in rows} == {("held-out", 16)}
     save(tmp_path / "o.safetensors", SMOKE, found.weights, replace(found.metadata, data=(seen,)))
     with pytest.raises(UserError, match="can judge smoke"):
         judge(tmp_path / "o.safetensors", only, tmp_path / "j.safetensors", frame_size=256)

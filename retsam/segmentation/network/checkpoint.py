@@ -67,7 +67,8 @@ class Metadata:
         Those that the weights provide; the network's other channels are untrained.
     data : tuple of mappings
         What it learnt from: set, split, licence, role (``train``, ``validation`` or ``test``: kept out of both) and n,
-        the number of photographs; where they are held back from training also ``images``, their ids.
+        the number of photographs; where they are held back from training, or a few of their set, also
+        ``images``, their ids.
     stages : tuple of mappings
         Settings of each stage of the training.
     licence : str
