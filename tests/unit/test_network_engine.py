@@ -31,7 +31,7 @@ from retsam.segmentation import engine as engines  # noqa: E402
 from retsam.segmentation.network.checkpoint import Metadata, TargetRecord, load, save  # noqa: E402
 from retsam.segmentation.network.config import CHANNELS, FINE, HEADS, WIDE, NetworkConfig  # noqa: E402
 from retsam.segmentation.network.engine import NetworkEngine  # noqa: E402
-from retsam.segmentation.network.findings import DEFAULT_DIAMETER, circle, find, peak, whole_part  # noqa: E402
+from retsam.segmentation.network.findings import DEFAULT_DIAMETER, circle, disc_part, find, peak  # noqa: E402
 from retsam.segmentation.network.maps import FrameMaps  # noqa: E402
 from retsam.segmentation.network.model import RetSAM, whole_frame_box  # noqa: E402
 from retsam.segmentation.weights import evidence_of  # noqa: E402
@@ -483,9 +483,28 @@ def test_disc_is_one_part_without_holes():
     whole = disc.copy()
     disc[15:20, 15:20] = False
     disc[50:54, 50:54] = True
-    np.testing.assert_array_equal(whole_part(disc), whole)
-    assert not whole_part(np.zeros((64, 64), bool)).any()
-    assert whole_part(np.ones((64, 64), bool)).all()
+    heat = np.ones(disc.shape, np.float32)
+    np.testing.assert_array_equal(disc_part(disc, heat, None), whole)
+    assert not disc_part(np.zeros((64, 64), bool), heat[:64, :64], None).any()
+    assert disc_part(np.ones((64, 64), bool), heat[:64, :64], None).all()
+
+
+def test_a_disc_is_round_and_crossed_by_vessels():
+    """A larger, brighter reflex at the edge of the field: long, and no vessel runs into it."""
+    fov = np.ones((256, 256), bool)
+    disc = circle((100.0, 120.0), 36.0, fov)
+    reflex = np.zeros_like(fov)
+    reflex[20:120, 225:256] = True
+    heat = np.where(disc, 0.9, np.where(reflex, 0.95, 0.0)).astype(np.float32)
+    vessels = np.zeros_like(fov)
+    vessels[:, 98:104] = True
+    assert np.count_nonzero(reflex) > np.count_nonzero(disc)
+    np.testing.assert_array_equal(disc_part(disc | reflex, heat, vessels), disc)
+    np.testing.assert_array_equal(disc_part(disc | reflex, heat, None), disc)
+    np.testing.assert_array_equal(disc_part(reflex, heat, vessels), reflex)
+    specks = np.zeros_like(fov)
+    specks[200:203, 98:101] = True  # sure, square and all vessel, but far too small
+    np.testing.assert_array_equal(disc_part(disc | specks, np.where(specks, 1.0, heat), vessels), disc)
 
 
 def test_findings_of_a_drawn_frame():

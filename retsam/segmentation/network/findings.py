@@ -1,7 +1,8 @@
 """Probability maps to findings: the little that is done after the network.
 
 - Vessels are all that is vessel, artery or vein.
-- The optic disc is the largest part above its threshold, its holes filled; the cup is what lies inside the disc.
+- The optic disc is one part above its threshold, its holes filled: of several the one that is sure, round and crossed
+  by vessels, which a reflex at the edge of the field is not. The cup is what lies inside the disc.
 - The fovea is the highest place of its smoothed map, refined to the centroid around it; its mask is a circle of one
   disc diameter there. Where the disc is seen, places at a fovea's usual distance and angle from it come first.
 - Everything else is what lies above its threshold.
@@ -34,6 +35,9 @@ eyes, for discs that are large, small or tilted and for cameras held at a slant.
 """
 ANYWHERE = 0.05
 """Weight of all other places: alone above the threshold, a fovea is taken wherever it is."""
+
+SERIOUS, BARE = 0.1, 0.05
+"""Parts of a disc's mask: share of the largest one's area from which one counts; weight of one without any vessel."""
 
 DEFAULT_DIAMETER = 0.15
 """Disc diameter in frame sides where none is seen: 7 of a field of 45 degrees."""
@@ -73,7 +77,8 @@ def find(
     if "vessel" in masks:
         masks["vessel"] = reduce(np.logical_or, [masks[name] for name in TREES if name in masks])
     if "optic_disc" in masks:
-        masks["optic_disc"] = whole_part(masks["optic_disc"]) & fov
+        heat = maps["optic_disc"] if "optic_disc" in possible else np.zeros(fov.shape, np.float32)
+        masks["optic_disc"] = disc_part(masks["optic_disc"], heat, masks.get("vessel")) & fov
         if masks["optic_disc"].any():
             points["optic_disc"] = _centroid(masks["optic_disc"])
         if "optic_cup" in masks:
@@ -121,19 +126,49 @@ class _Part(Mapping[str, Map]):
         return self._values[name]
 
 
-def whole_part(mask: Mask) -> Mask:
-    """Return the largest connected part of a mask (S, S), diagonal neighbours counted, with its holes filled."""
+def disc_part(mask: Mask, heat: Map, vessels: Mask | None) -> Mask:
+    """Choose the connected part of a mask that is most like an optic disc, and fill its holes.
+
+    Parameters
+    ----------
+    mask : (S, S) bool
+        Diagonal neighbours are connected.
+    heat : (S, S) float32
+        Probability of the disc.
+    vessels : (S, S) bool or None
+        None where the network has no vessels.
+
+    Returns
+    -------
+    (S, S) bool
+        Of the parts that have at least ``SERIOUS`` of the largest one's area, the one with the highest product of mean
+        probability, roundness (share of the circle around its longer side) and share of vessels plus ``BARE``.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count < 2:
         return np.zeros_like(mask)
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    left, top, width, height, _ = (int(value) for value in stats[largest])
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    serious = [int(i) + 1 for i in np.flatnonzero(areas >= SERIOUS * areas.max())]
+
+    def likeness(label: int) -> float:
+        left, top, width, height, area = (int(value) for value in stats[label])
+        box = slice(top, top + height), slice(left, left + width)
+        inside = labels[box] == label
+        crossed = BARE + (float(vessels[box][inside].mean()) if vessels is not None else 0.0)
+        return float(heat[box][inside].mean()) * area / (0.25 * math.pi * max(width, height) ** 2) * crossed
+
+    return _filled(labels, max(serious, key=likeness) if len(serious) > 1 else serious[0], stats)
+
+
+def _filled(labels: NDArray[np.int32], label: int, stats: NDArray[np.int32]) -> Mask:
+    """One connected part with its holes filled."""
+    left, top, width, height, _ = (int(value) for value in stats[label])
     box = slice(top, top + height), slice(left, left + width)
     # A hole is background that does not hang together with the outside of the box around the part.
-    around = np.pad(labels[box] != largest, 1, constant_values=True).astype(np.uint8)
-    _, labels = cv2.connectedComponents(around, connectivity=4)
-    whole = np.zeros_like(mask)
-    whole[box] = labels[1:-1, 1:-1] != labels[0, 0]
+    around = np.pad(labels[box] != label, 1, constant_values=True).astype(np.uint8)
+    _, outside = cv2.connectedComponents(around, connectivity=4)
+    whole = np.zeros(labels.shape, bool)
+    whole[box] = outside[1:-1, 1:-1] != outside[0, 0]
     return whole
 
 
