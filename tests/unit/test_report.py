@@ -326,7 +326,7 @@ def test_ratios_are_short_and_never_rounded_to_nothing(value: float) -> None:
     text = tables.ratio(value)
     assert len(text) <= 5 and text not in {"0", "0.00"}
     if 0.01 <= value <= 999:
-        assert float(text) == pytest.approx(value, rel=0.005, abs=0.005)
+        assert float(text) == pytest.approx(value, rel=0.005, abs=0.005 + 1e-9)  # a tie, 0.875, is not exact in binary
 
 
 @pytest.mark.parametrize(
