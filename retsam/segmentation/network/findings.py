@@ -11,6 +11,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
+from typing import Any
 
 import cv2
 import numpy as np
@@ -160,7 +161,7 @@ def disc_part(mask: Mask, heat: Map, vessels: Mask | None) -> Mask:
     return _filled(labels, max(serious, key=likeness) if len(serious) > 1 else serious[0], stats)
 
 
-def _filled(labels: NDArray[np.int32], label: int, stats: NDArray[np.int32]) -> Mask:
+def _filled(labels: NDArray[Any], label: int, stats: NDArray[Any]) -> Mask:
     """One connected part with its holes filled."""
     left, top, width, height, _ = (int(value) for value in stats[label])
     box = slice(top, top + height), slice(left, left + width)
