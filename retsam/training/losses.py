@@ -123,10 +123,10 @@ def _vessel_terms(fine: torch.Tensor, plane: Plane, fov: torch.Tensor, weights: 
     return terms
 
 
-def dynamic_dice(
+def dice_pairs(
     logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor, valid: torch.Tensor, *, per_image: bool = True
-) -> torch.Tensor:
-    """Batch-size dynamic Dice loss: mean of ``1 - Dice`` over the (sample, target) pairs that are known and present.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Batch-size dynamic Dice loss: only what is known and present counts.
 
     Parameters
     ----------
@@ -138,16 +138,11 @@ def dynamic_dice(
 
     Returns
     -------
-    scalar tensor
-        In [0, 1]; 0 where nothing is known and present.
+    loss : (B, T) tensor, (T,) where not ``per_image``
+        ``1 - Dice``, in [0, 1].
+    weight : tensor of the same shape
+        1 where the target is known and present, else 0.
     """
-    return _mean_over([dice_pairs(logits, labels, known, valid, per_image=per_image)])
-
-
-def dice_pairs(
-    logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor, valid: torch.Tensor, *, per_image: bool = True
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``1 - Dice`` and its weight, 0 or 1, for each sample and target (each target where not ``per_image``)."""
     counts = valid * known[:, :, None, None]
     probability, labels = torch.sigmoid(logits) * counts, labels * counts
     over = (2, 3) if per_image else (0, 2, 3)
@@ -157,10 +152,10 @@ def dice_pairs(
     return loss, (present > 0).to(loss.dtype)
 
 
-def cross_entropy(
+def cross_entropy_pairs(
     logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor, valid: torch.Tensor, gamma: float = 0.0
-) -> torch.Tensor:
-    """Binary cross-entropy over known pixels, every known (sample, target) pair with the same weight.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Binary cross-entropy of each sample and target.
 
     Parameters
     ----------
@@ -171,16 +166,11 @@ def cross_entropy(
 
     Returns
     -------
-    scalar tensor
-        0 where nothing is known.
+    loss : (B, T) tensor
+        Mean over the pixels that count.
+    weight : (B, T) tensor
+        1 where the target is known, else 0.
     """
-    return _mean_over([cross_entropy_pairs(logits, labels, known, valid, gamma)])
-
-
-def cross_entropy_pairs(
-    logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor, valid: torch.Tensor, gamma: float = 0.0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean cross-entropy (B, T) of each sample and target, and its weight, 0 or 1."""
     loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
     if gamma > 0.0:
         loss = loss * (1.0 - torch.exp(-loss)) ** gamma
@@ -188,23 +178,12 @@ def cross_entropy_pairs(
     return (loss * valid).sum((2, 3)) / pixels.clamp_min(1.0), known * (pixels > 0)
 
 
-def consistency(vessel: torch.Tensor, artery: torch.Tensor, vein: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference between the vessel probability and that of artery or vein, (B, 1, H, W) logits each."""
-    total, pixels = _disagreement(vessel, artery, vein, valid)
-    return total / pixels.clamp_min(1.0)
-
-
 def _disagreement(
     vessel: torch.Tensor, artery: torch.Tensor, vein: torch.Tensor, valid: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of what :func:`consistency` takes the mean of, and the number of pixels."""
+    """Sum over pixels of |P(vessel) - P(artery or vein)|, and their number; logits (B, 1, H, W)."""
     either = torch.maximum(torch.sigmoid(artery), torch.sigmoid(vein))
     return ((torch.sigmoid(vessel) - either).abs() * valid).sum(), valid.sum()
-
-
-def soft_cldice(logits: torch.Tensor, labels: torch.Tensor, valid: torch.Tensor, steps: int = THINNING) -> torch.Tensor:
-    """Mean of :func:`soft_cldice_each` over samples, a scalar tensor."""
-    return soft_cldice_each(logits, labels, valid, steps).mean()
 
 
 def soft_cldice_each(
@@ -267,10 +246,3 @@ def _sum_of_samples(
     total = weight.sum(dim=-1)
     mean = (values * weight).sum(dim=-1) / total.clamp_min(1e-6)
     return mean.sum(), (total > 0).sum()
-
-
-def _mean_over(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """Weighted mean of values of any shapes; 0 without weight."""
-    values = torch.cat([value.flatten() for value, _ in pairs])
-    weight = torch.cat([w.flatten() for _, w in pairs])
-    return (values * weight).sum() / weight.sum().clamp_min(1.0)

@@ -11,14 +11,27 @@ from retsam.training.batches import Batch, Plane  # noqa: E402
 from retsam.training.losses import (  # noqa: E402
     LossWeights,
     compute_loss,
-    consistency,
-    cross_entropy,
-    dynamic_dice,
-    soft_cldice,
+    cross_entropy_pairs,
+    dice_pairs,
+    soft_cldice_each,
     soft_skeleton,
 )
 
 SURE = 40.0
+
+
+def mean(pairs):
+    """Weighted mean of a loss over samples and targets; 0 where nothing counts."""
+    loss, weight = pairs
+    return (loss * weight).sum() / weight.sum().clamp_min(1)
+
+
+def dynamic_dice(*args, **options):
+    return mean(dice_pairs(*args, **options))
+
+
+def cross_entropy(*args, **options):
+    return mean(cross_entropy_pairs(*args, **options))
 
 
 @pytest.fixture
@@ -105,7 +118,7 @@ def lines(side=64):
 
 def test_cldice_of_identical_lines_is_0():
     labels, valid = lines()
-    assert soft_cldice(SURE * (2 * labels - 1), labels, valid) == pytest.approx(0, abs=1e-5)
+    assert soft_cldice_each(SURE * (2 * labels - 1), labels, valid) == pytest.approx(0, abs=1e-5)
 
 
 def test_cldice_sees_a_broken_line_that_dice_does_not():
@@ -115,7 +128,7 @@ def test_cldice_sees_a_broken_line_that_dice_does_not():
     broken[..., 20:23, 16:24] = 0  # 24 pixels out of the middle of the thick line
     shaved[..., 20, 10:34] = 0  # 24 pixels off its side
     dice = [dynamic_dice(SURE * (2 * x - 1), labels, known, valid).item() for x in (broken, shaved)]
-    topology = [soft_cldice(SURE * (2 * x - 1), labels, valid).item() for x in (broken, shaved)]
+    topology = [soft_cldice_each(SURE * (2 * x - 1), labels, valid).item() for x in (broken, shaved)]
     assert dice[0] == pytest.approx(dice[1], abs=1e-6)
     assert topology[0] > 0.03
     assert topology[0] > 3 * topology[1]
@@ -124,7 +137,7 @@ def test_cldice_sees_a_broken_line_that_dice_does_not():
 def test_cldice_learns():
     labels, valid = lines()
     logits = torch.zeros_like(labels, requires_grad=True)
-    soft_cldice(logits, labels, valid).backward()
+    soft_cldice_each(logits, labels, valid).sum().backward()
     assert torch.isfinite(logits.grad).all()
     assert logits.grad.abs().sum() > 0
 
@@ -135,15 +148,6 @@ def test_skeleton_of_a_thick_bar_is_its_middle():
     thin = soft_skeleton(bar, 4)[0, 0]
     assert torch.equal(thin[:, 20:44].sum(0), torch.ones(24))
     assert torch.equal(thin[15, 20:44], torch.ones(24))
-
-
-def test_consistency_is_0_where_a_vessel_is_an_artery_or_a_vein():
-    artery, vein = torch.full((1, 1, 4, 4), -SURE), torch.full((1, 1, 4, 4), -SURE)
-    artery[..., :2, :] = SURE
-    vein[..., :, :1] = SURE
-    valid = torch.ones(1, 1, 4, 4)
-    assert consistency(torch.maximum(artery, vein), artery, vein, valid) == pytest.approx(0, abs=1e-6)
-    assert consistency(-torch.maximum(artery, vein), artery, vein, valid) == pytest.approx(1, abs=1e-6)
 
 
 def batch_of(generator, fine_targets, wide_targets, known_fine=None, count=2, side=32):
@@ -173,6 +177,19 @@ def test_whole_loss_leaves_unknown_targets_alone(generator):
     moved = {(i, FINE[j]) for i in range(2) for j in range(len(FINE)) if logits.fine.grad[i, j].abs().sum() > 0}
     assert moved == {(0, "drusen"), (1, "vessel"), (1, "artery"), (1, "vein")}
     assert [WIDE[j] for j in range(len(WIDE)) if logits.wide.grad[:, j].abs().sum() > 0] == ["optic_cup"]
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1, 0.0), (-1, 1.0)])
+def test_consistency_is_0_where_a_vessel_is_an_artery_or_a_vein(generator, sign, expected):
+    batch, logits = batch_of(generator, ("vessel",), ()), logits_of(generator)
+    artery, vein = torch.full((2, 32, 32), -SURE), torch.full((2, 32, 32), -SURE)
+    artery[:, :16] = SURE
+    vein[:, :, :1] = SURE
+    fine = logits.fine.detach().clone()
+    for target, values in (("artery", artery), ("vein", vein), ("vessel", sign * torch.maximum(artery, vein))):
+        fine[:, FINE.index(target)] = values
+    terms = compute_loss(Logits(fine, logits.wide), batch, LossWeights(0.0, 0.0, 0.0, 1.0))
+    assert terms["consistency"].item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_weights_scale_terms_and_0_leaves_them_out(generator):
