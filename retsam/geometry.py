@@ -268,20 +268,43 @@ class Zone:
         return (slice(y0, y1), slice(x0, x1)), inside
 
 
+_QUADRANTS = ("superior", "inferior", "nasal", "temporal")
 _RING = "ring {} to {} disc diameters from the disc margin"
+_ETDRS_RINGS = {
+    "etdrs_centre": (0.0, 1 / 3, "circle of 1/3 disc diameter about the fovea (central subfield of the ETDRS grid)"),
+    "etdrs_inner": (1 / 3, 1.0, "ring 1/3 to 1 disc diameter from the fovea (inner ring of the ETDRS grid)"),
+    "etdrs_outer": (1.0, 2.0, "ring 1 to 2 disc diameters from the fovea (outer ring of the ETDRS grid)"),
+}
+_ETDRS: dict[str, Zone] = {
+    **{
+        name: Zone("fovea", inner, outer, "", f"{meaning}, without the disc")
+        for name, (inner, outer, meaning) in _ETDRS_RINGS.items()
+    },
+    **{
+        f"{name}_{q}": Zone("fovea", inner, outer, q, f"{q} quadrant of the {meaning}, without the disc")
+        for name, (inner, outer, meaning) in _ETDRS_RINGS.items()
+        if inner > 0
+        for q in _QUADRANTS
+    },
+}
+ETDRS = tuple(_ETDRS)
+"""Zones of the grid of the Early Treatment Diabetic Retinopathy Study: three rings, four sectors of each but the first.
+
+The grid's circles of 500, 1500 and 3000 um lie at 1/3, 1 and 2 disc diameters by its own convention of a disc of 1500
+um, so that it needs no scale.
+"""
+
 ZONES: dict[str, Zone] = {
     "zone_b": Zone("disc", 1.0, 1.5, "", _RING.format(0.5, 1)),
     "zone_c": Zone("disc", 1.0, 2.5, "", _RING.format(0.5, 2)),
-    **{
-        f"zone_c_{q}": Zone("disc", 1.0, 2.5, q, f"{q} quadrant of the {_RING.format(0.5, 2)}")
-        for q in ("superior", "inferior", "nasal", "temporal")
-    },
+    **{f"zone_c_{q}": Zone("disc", 1.0, 2.5, q, f"{q} quadrant of the {_RING.format(0.5, 2)}") for q in _QUADRANTS},
     "macula": Zone(
         "fovea",
         0.0,
         2.0,
         "",
-        "circle of 2 disc diameters about the fovea (outer ring of the ETDRS grid), without the disc",
+        "circle of 2 disc diameters about the fovea (the whole ETDRS grid), without the disc",
     ),
+    **_ETDRS,
 }
-"""Zone B of the Atherosclerosis Risk in Communities study, the wider zone C, and the macula of the ETDRS grid."""
+"""Zone B of the Atherosclerosis Risk in Communities study, the wider zone C, the macula and the ETDRS grid."""

@@ -19,6 +19,8 @@ _UNITS = {
     "ratio, probability": "without a unit",
     "dimension": "slope of a log-log plot, without a unit",
     "count": "number in the field of view",
+    "0/1": "no or yes",
+    "category": "whole numbers in the order of severity, of which the definition says the meaning",
 }
 
 

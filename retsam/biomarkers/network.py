@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from retsam.biomarkers.biomarker import VASCX, VESSEL_TARGETS, Biomarker
 from retsam.biomarkers.fractal import dimensions, lacunarity
 from retsam.biomarkers.image import RetinalImage
-from retsam.geometry import ZONES
+from retsam.geometry import ETDRS, ZONES
 from retsam.status import Status
 from retsam.taxonomy import FOV
 
@@ -138,6 +138,7 @@ def _densities(target: str, noun: str) -> tuple[Biomarker, ...]:
                 compute=partial(_density_zone, target=target, zone=zone),
             )
             for zone in ZONES
+            if zone not in ETDRS
             for sides in [bool(ZONES[zone].quadrant) or ZONES[zone].origin == "fovea"]
         ),
         *(

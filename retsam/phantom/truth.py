@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import correlate1d
 
-from retsam.geometry import ZONES, RetinalAxes, Zone
+from retsam.geometry import ETDRS, ZONES, RetinalAxes, Zone
 from retsam.phantom.anatomy import Anatomy
 from retsam.phantom.branches import Bools, Branches, Floats, Ints, branches, sample, within
 from retsam.phantom.camera import View
@@ -185,7 +185,7 @@ class _Scene:
         rho = np.hypot(*offset.T)
         inside = (rho >= zone.inner) & (rho <= zone.outer)
         if zone.quadrant and self.axes is not None:
-            temporal, superior = self.axes.coordinates(uv).T
+            temporal, superior = self.axes.coordinates(uv, zone.origin).T
             along, across = (temporal, superior) if zone.quadrant in ("temporal", "nasal") else (superior, temporal)
             inside &= (along if zone.quadrant in ("temporal", "superior") else -along) > np.abs(across)
         return inside if disc else inside & (self.anatomy.disc.level(*uv.astype(np.float32).T) > 1)
@@ -385,7 +385,7 @@ def _network(scene: _Scene, tree: Branches) -> dict[str, float]:
     per_length = scene.dd / tree.length if tree.length > 0 else NAN
     return {
         "density": _area(tree) / scene.field_area,
-        **{f"density_{name}": _zone_density(scene, tree, name) for name in ZONES},
+        **{f"density_{name}": _zone_density(scene, tree, name) for name in ZONES if name not in ETDRS},
         **_hemifields(scene, tree),
         "length_density": tree.length / scene.field_area * scene.dd,
         "bifurcation_count": float(forks),

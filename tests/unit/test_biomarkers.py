@@ -15,7 +15,7 @@ from retsam import tables
 from retsam.biomarkers import REGISTRY, Biomarker, biomarkers_schema, measure_table, names
 from retsam.biomarkers.centreline import trace
 from retsam.biomarkers.fractal import box_sizes, dimensions, lacunarity
-from retsam.geometry import ZONES, Frame, RetinalAxes
+from retsam.geometry import ETDRS, ZONES, Frame, RetinalAxes
 from retsam.status import Status
 from retsam.taxonomy import FOV, TARGETS
 from tests.eyes import SIZE, assert_honest, bar, eye_masks, grid, measured, rows, table
@@ -274,18 +274,29 @@ def test_zone_areas(name):
     assert np.count_nonzero(inside) == pytest.approx(ZONES[name].area * 100**2, rel=0.01)
 
 
-def test_quadrants_share_the_ring_and_point_the_right_way():
+@pytest.mark.parametrize("ring", ["zone_c", "etdrs_inner", "etdrs_outer"])
+def test_quadrants_share_the_ring_and_point_the_right_way(ring):
     axes = RetinalAxes((512.0, 500.0), (262.0, 530.0), 100.0)
+    origin = ZONES[ring].origin
+    centre = axes.disc if origin == "disc" else axes.fovea
     total = np.zeros((1024, 1024), int)
     for quadrant, sign in {"superior": (1, 1), "inferior": (1, -1), "temporal": (0, 1), "nasal": (0, -1)}.items():
-        box, inside = ZONES[f"zone_c_{quadrant}"].mask(1024, axes.disc, 100.0, axes)
+        box, inside = ZONES[f"{ring}_{quadrant}"].mask(1024, centre, 100.0, axes)
         total[box] += inside
         rows, columns = np.nonzero(inside)
         middle = [columns.mean() + box[1].start, rows.mean() + box[0].start]
-        assert axes.coordinates(middle)[sign[0]] * sign[1] > 1, quadrant
-    box, ring = ZONES["zone_c"].mask(1024, axes.disc, 100.0)
+        assert axes.coordinates(middle, origin)[sign[0]] * sign[1] > ZONES[ring].inner, quadrant
+    box, whole = ZONES[ring].mask(1024, centre, 100.0)
     assert total.max() == 1
-    assert np.count_nonzero(total) == pytest.approx(np.count_nonzero(ring), rel=0.01)
+    assert np.count_nonzero(total) == pytest.approx(np.count_nonzero(whole), rel=0.01)
+
+
+def test_the_etdrs_grid_is_the_macula_in_rings():
+    assert [z for z in ETDRS if not ZONES[z].quadrant] == ["etdrs_centre", "etdrs_inner", "etdrs_outer"]
+    assert len(ETDRS) == 11
+    rings = [ZONES[z] for z in ETDRS if not ZONES[z].quadrant]
+    assert [(r.inner * 1500, r.outer * 1500) for r in rings] == [(0, 500), (500, 1500), (1500, 3000)]  # um
+    assert sum(r.area for r in rings) == pytest.approx(ZONES["macula"].area)
 
 
 def test_a_quadrant_needs_axes():
