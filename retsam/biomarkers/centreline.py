@@ -1,4 +1,4 @@
-"""Centrelines of a vessel mask: skeleton graph, ordered segments, sub-pixel edges, curvature, branching.
+"""Centrelines of a vessel mask: skeleton graph, ordered segments, sub-pixel edges, curvature, nodes.
 
 Everything works on arrays over all skeleton pixels at once; loops run over window sizes only. Lengths that decide
 something (smoothing window, shortest segment) are fractions of the frame's side, given at a side of 1024 px, so that a
@@ -28,7 +28,8 @@ RING = 5.0  # a segment with more than this arc per chord runs round a hole of t
 FOLD_NEAR, FOLD_FAR = 4.0, 12.0  # vessel radii either side of a fold, where two vessels meet end to end
 FOLD_POINTS = 12  # and no fewer points than this, near by
 FOLD_ANGLE = 60.0  # degrees by which a fold turns, near by and far off
-BRANCH_REACH = 20.0  # px along a branch over which its direction is taken
+BRANCH_REACH = 20.0  # px along a branch over which its direction and its width are taken
+BRANCH_CLEAR = 2.0  # radii of a node: from there on its branches have walls of their own
 CROSSING_REACH = 20  # points of a branch on either side of a crossing that may tell its width
 CROSSING_POINTS = 11  # of these, as many nearest to the crossing are used
 TOUCH = 3.0  # px by which a vessel has to leave a circle for its return to be another crossing
@@ -63,6 +64,63 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """Segments of the path as branches between nodes.
+
+    Segment i has two ends, number 2 i at its first point and 2 i + 1 at its last.
+
+    Attributes
+    ----------
+    first, size : (P,) int
+        Points of each segment on the path.
+    outer : (P,) bool
+        Not swallowed by a node that was found in two parts.
+    clear : (N,) bool
+        Points of the path outside the vessels of their segment's nodes.
+    length : (P,) float
+        Along the segment without its nodes, px.
+    node : (2 P,) int
+        Node at each end; -1 where it is free or in a closed ring.
+    gap : (2 P,) float
+        Distance of each end to the centre of its node, px; 0 at a free end.
+    direction : (2 P, 2) float
+        Unit vector away from the node over ``BRANCH_REACH`` px; NaN where less than half of it is left.
+    width : (2 P,) float
+        Median over the points with both edges within ``BRANCH_REACH`` px, from ``BRANCH_CLEAR`` radii of the node on;
+        NaN where fewer than half of the points that a calibre needs.
+    node_xy : (K, 2) float
+        Frame px.
+    """
+
+    first: Ints
+    size: Ints
+    outer: NDArray[np.bool_]
+    clear: NDArray[np.bool_]
+    length: Floats
+    node: Ints
+    gap: Floats
+    direction: Floats
+    width: Floats
+    node_xy: Floats
+
+    @property
+    def at_node(self) -> Ints:
+        """Ends that are branches of a node."""
+        return np.flatnonzero((self.node >= 0) & np.repeat(self.outer, 2))
+
+    @property
+    def degree(self) -> Ints:
+        """Branches (K,) of each node; 0 for the names of nodes that went into another."""
+        return np.bincount(self.node[self.at_node], minlength=len(self.node_xy))
+
+    def branches(self, degree: int) -> Ints:
+        """Ends (B, degree) at the nodes with so many branches, node by node."""
+        at = self.at_node
+        at = at[(self.degree == degree)[self.node[at]]]
+        return at[np.argsort(self.node[at], kind="stable")].reshape(-1, degree)
+
+
+@dataclass(frozen=True)
 class Centreline:
     """Centreline of one vessel mask.
 
@@ -93,6 +151,8 @@ class Centreline:
         Segment of each of those points.
     on_path : (N,) int
         Where on the path the points of ``xy`` are, ascending.
+    graph : Graph
+        Segments of the path and the nodes between them.
     """
 
     skeleton: NDArray[np.bool_]
@@ -108,6 +168,7 @@ class Centreline:
     path: Floats
     path_segment: Ints
     on_path: Ints
+    graph: Graph
 
     def calibres(self, within: NDArray[np.bool_] | None = None) -> tuple[Floats, Floats]:
         """Median width and length of each segment.
@@ -156,12 +217,9 @@ class Centreline:
             points are left out.
         """
         unit = self.skeleton.shape[0] / 1024
-        off = np.hypot(*(self.path - np.asarray(centre)).T) - radius
-        at = np.flatnonzero(((off[1:] > 0) != (off[:-1] > 0)) & (np.diff(self.path_segment) == 0))
+        at = self.leaves(np.hypot(*(self.path - np.asarray(centre)).T) - radius)
         if not at.size or not self.on_path.size:
             return np.empty(0)
-        strays = np.maximum.reduceat(np.abs(off), at + 1)[:-1]
-        at = np.delete(at, np.flatnonzero((strays < TOUCH * unit) & (np.diff(self.path_segment[at]) == 0)) + 1)
         near = np.searchsorted(self.on_path, at)[:, None] + np.arange(-CROSSING_POINTS, CROSSING_POINTS)
         exists = (near >= 0) & (near < self.on_path.size)
         near = np.where(exists, near, 0)
@@ -175,6 +233,39 @@ class Centreline:
         width = np.take_along_axis(np.where(usable, self.width[near], np.nan), nearest, axis=1)
         enough = np.isfinite(width).sum(axis=1) >= self.calibre_points / 2
         return np.asarray(np.nanmedian(width[enough], axis=1), float)
+
+    def leaves(self, off: Floats) -> Ints:
+        """Points of the path after which it crosses a closed line, without the returns of a vessel along that line.
+
+        Parameters
+        ----------
+        off : (P,) float
+            Distance of each point of the path from the line, px, positive outside.
+
+        Returns
+        -------
+        (C,) int
+        """
+        at = np.flatnonzero(((off[1:] > 0) != (off[:-1] > 0)) & (np.diff(self.path_segment) == 0))
+        if at.size < 2:
+            return at
+        strays = np.maximum.reduceat(np.abs(off), at + 1)[:-1]
+        touch = TOUCH * self.skeleton.shape[0] / 1024
+        return np.delete(at, np.flatnonzero((strays < touch) & (np.diff(self.path_segment[at]) == 0)) + 1)
+
+    def curves_of(self, points: Ints, size: Ints) -> Curves:
+        """Smooth curves through other runs of points than the segments.
+
+        Parameters
+        ----------
+        points : (N,) int
+            Indices into the path, run by run, each run in the order in which it is walked.
+        size : (M,) int
+            Points of each run, at least one.
+        """
+        first, none = np.cumsum(size) - size, np.full(size.size, -1)
+        runs = _Chains(np.rint(self.path[points]).astype(np.int64), first, size, none, none, np.empty((0, 2)), 0)
+        return _curves(runs, self.path[points], _curve_window(self.skeleton.shape[0] / 1024))
 
 
 @dataclass(frozen=True)
@@ -221,22 +312,32 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
     measured = np.isfinite(width)
     path = chains.xy.astype(float)
     path[source] = xy
-    bifurcations, ends, angles = _branching(chains, node, inner, kept, xy, max(5.0, BRANCH_REACH * unit))
+    advance = _advance(chains)
+    graph = _graph(chains, node, inner, advance, source)
+    reach, points = max(5.0, BRANCH_REACH * unit), max(4, round(CALIBRE_POINTS * unit))
+    graph.direction[:] = _directions(kept, xy, reach)
+    graph.width[:] = _end_widths(chains, radius, source[measured], width[measured], round(reach), points / 2)
     return Centreline(
         skeleton=skeleton,
-        length=_length(chains),
+        length=float(advance.sum()) + chains.node_pixels,
         xy=xy[measured],
         width=width[measured],
         segment=kept.of_point[measured],
-        calibre_points=max(4, round(CALIBRE_POINTS * unit)),
-        curves=_curves(kept, xy, max(4, round(CURVE_HALF_WINDOW * unit))),
-        bifurcations=bifurcations,
-        ends=ends,
-        angles=angles,
+        calibre_points=points,
+        curves=_curves(kept, xy, _curve_window(unit)),
+        bifurcations=graph.node_xy[graph.degree == 3],
+        ends=_free_ends(chains),
+        angles=_angles(graph),
         path=path,
         path_segment=chains.of_point,
         on_path=source[measured],
+        graph=graph,
     )
+
+
+def _curve_window(unit: float) -> int:
+    """Half window for arc length and curvature, px."""
+    return max(4, round(CURVE_HALF_WINDOW * unit))
 
 
 def _neighbours(xy: Ints, shape: tuple[int, ...]) -> Ints:
@@ -422,20 +523,20 @@ def _trim(chains: _Chains, radius: Radius, inner: NDArray[np.bool_]) -> tuple[_C
     return left, np.flatnonzero(keep)
 
 
-def _length(chains: _Chains) -> float:
-    """Length of all chains and nodes, px.
+def _advance(chains: _Chains) -> Floats:
+    """Length (N,) that each pixel of a chain stands for, px.
 
     Counting pixels makes a diagonal 30 % too short and counting steps makes a slant 8 % too long; here each pixel
     counts with the mean advance per step over up to nine pixels of its chain.
     """
     if not chains.size.size:
-        return 0.0
+        return np.empty(0)
     at = np.arange(chains.xy.shape[0])
     first = np.repeat(chains.first, chains.size)
     last = first + np.repeat(chains.size, chains.size) - 1
     low, high = np.maximum(at - 4, first), np.minimum(at + 4, last)
     span = np.hypot(*(chains.xy[high] - chains.xy[low]).T)
-    return float(np.where(high > low, span / np.maximum(high - low, 1), 1.0).sum() + chains.node_pixels)
+    return np.where(high > low, span / np.maximum(high - low, 1), 1.0)
 
 
 def _quadratic(values: Floats, first: Ints, size: Ints, half: int) -> tuple[Floats, Floats, Floats]:
@@ -586,43 +687,77 @@ def _twists(
     return inflections, np.bincount(of_point[low], excess, first.size).astype(float)
 
 
-def _branching(
-    chains: _Chains, node: Ints, inner: NDArray[np.bool_], kept: _Chains, xy: Floats, reach: float
-) -> tuple[Floats, Floats, Floats]:
-    """Bifurcations, free ends and branching angles.
-
-    Returns
-    -------
-    bifurcations, ends : (B, 2), (E, 2) float
-    angles : (A,) float
-        Degrees.
-    """
-    outer = np.flatnonzero(~inner)
-    at_start, at_stop = outer[chains.start[outer] >= 0], outer[chains.stop[outer] >= 0]
-    owner = node[np.concatenate([chains.start[at_start], chains.stop[at_stop]])]
-    direction = np.concatenate([_direction(kept, xy, at_start, reach, 1), _direction(kept, xy, at_stop, reach, -1)])
+def _graph(chains: _Chains, node: Ints, inner: NDArray[np.bool_], advance: Floats, source: Ints) -> Graph:
+    """Chains and nodes as a graph; directions and widths at the ends are yet to come."""
     names = node.max(initial=-1) + 1
-    degree = np.bincount(owner, minlength=names)
     weight = np.maximum(np.bincount(node, minlength=names), 1)
     centre = np.column_stack([np.bincount(node, chains.node_xy[:, axis], names) / weight for axis in (0, 1)])
-    three = degree[owner] == 3
-    triple = direction[three][np.argsort(owner[three], kind="stable")].reshape(-1, 3, 2)
-    triple = triple[np.isfinite(triple).all(axis=(1, 2))]
-    cosine = np.einsum("nad,nad->na", triple, np.roll(triple, 1, axis=1))
-    angles = np.degrees(np.arccos(np.clip(cosine, -1, 1))).min(axis=1, initial=180)
+    end_node = np.column_stack([chains.start, chains.stop]).ravel()
+    owner = np.append(node, -1)[np.where(end_node < 0, node.size, end_node)]
+    ends = np.column_stack([chains.first, chains.first + chains.size - 1]).ravel()
+    gap = np.zeros(owner.size)
+    gap[owner >= 0] = np.hypot(*(chains.xy[ends][owner >= 0] - centre[owner[owner >= 0]]).T)
+    clear = np.zeros(len(chains.xy), bool)
+    clear[source] = True
+    return Graph(
+        first=chains.first,
+        size=chains.size,
+        outer=~inner,
+        clear=clear,
+        length=np.bincount(chains.of_point, advance, chains.size.size).astype(float),
+        node=owner,
+        gap=gap,
+        direction=np.full((owner.size, 2), np.nan),
+        width=np.full(owner.size, np.nan),
+        node_xy=centre,
+    )
+
+
+def _free_ends(chains: _Chains) -> Floats:
+    """Ends (E, 2) of chains without a node, px; a single pixel has one."""
     free_tail = (chains.stop == -1) & ((chains.start >= 0) | (chains.size > 1))
     ends = np.concatenate([chains.first[chains.start == -1], (chains.first + chains.size - 1)[free_tail]])
-    return centre[degree == 3], chains.xy[ends].astype(float), angles
+    return chains.xy[ends].astype(float)
 
 
-def _direction(kept: _Chains, xy: Floats, which: Ints, reach: float, sign: int) -> Floats:
-    """Unit vector (n, 2) away from the node over `reach` px of each chain; NaN where less than half of it is left."""
-    points = np.minimum(kept.size[which] - 1, round(reach))
+def _angles(graph: Graph) -> Floats:
+    """Smallest of the three angles (A,) at each bifurcation whose branches all have a direction, degrees."""
+    triple = graph.direction[graph.branches(3)]
+    triple = triple[np.isfinite(triple).all(axis=(1, 2))]
+    cosine = np.einsum("nad,nad->na", triple, np.roll(triple, 1, axis=1))
+    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))).min(axis=1, initial=180), float)
+
+
+def _directions(kept: _Chains, xy: Floats, reach: float) -> Floats:
+    """Unit vectors (2 P, 2) away from the node over `reach` px at each end; NaN where less than half of it is left."""
+    points = np.repeat(np.minimum(kept.size - 1, round(reach)), 2)
     usable = points >= reach / 2
-    near = np.where(sign > 0, kept.first[which], kept.first[which] + kept.size[which] - 1)
+    near = np.column_stack([kept.first, kept.first + kept.size - 1]).ravel()
     near = np.clip(near, 0, max(len(xy) - 1, 0))
-    far = np.where(usable, near + sign * points, near)
-    vector = xy[far] - xy[near] if len(xy) else np.zeros((which.size, 2))
+    far = np.where(usable, near + np.tile([1, -1], kept.size.size) * points, near)
+    vector = xy[far] - xy[near] if len(xy) else np.zeros((near.size, 2))
     length = np.hypot(*vector.T)
     usable &= length > 0
     return np.where(usable[:, None], vector / np.where(usable, length, 1)[:, None], np.nan)
+
+
+def _end_widths(chains: _Chains, radius: Radius, on_path: Ints, width: Floats, reach: int, least: float) -> Floats:
+    """Width (2 P,) at each end: median over the measured points within `reach` of where the walls are its own."""
+    if not on_path.size:
+        return np.full(2 * chains.size.size, np.nan)
+    clear = np.ceil(BRANCH_CLEAR * _radius_at(radius, chains)).astype(np.int64)
+    head = chains.first + _at_node(clear, chains.start)
+    tail = chains.first + chains.size - 1 - _at_node(clear, chains.stop)
+    low, high = np.searchsorted(on_path, head), np.searchsorted(on_path, tail, side="right") - 1
+    step = np.arange(reach + 1)
+    near = np.stack([low[:, None] + step, high[:, None] - step], axis=1)
+    exists = (near >= 0) & (near < on_path.size)
+    at = on_path[np.where(exists, near, 0)]
+    usable = exists & (at >= chains.first[:, None, None]) & (at < (chains.first + chains.size)[:, None, None])
+    usable[:, 0] &= at[:, 0] <= head[:, None] + reach
+    usable[:, 1] &= at[:, 1] >= tail[:, None] - reach
+    values = np.where(usable, width[np.where(exists, near, 0)], np.nan).reshape(-1, reach + 1)
+    enough = usable.sum(axis=2).ravel() >= least
+    out = np.full(enough.size, np.nan)
+    out[enough] = np.nanmedian(values[enough], axis=1)
+    return out
