@@ -268,7 +268,7 @@ class _Reporter:
 
 def describe(report: Report) -> str:
     """One line about a validation: the score, then each target that real photographs judge."""
-    real = [t for t, r in report.targets.items() if any(not key.startswith(PHANTOM) for key in r.metrics)]
+    real = [t for t, r in report.targets.items() if r.real]
     named = real or [t for t in ("vessel", "optic_disc", "fovea") if t in report.targets]
     values = ", ".join(f"{target} {report.targets[target].value:.3f}" for target in named)
     return f"score {report.score:.4f} ({values})"
@@ -352,7 +352,7 @@ def target_records(report: Report, parts: Parts, before: Metadata | None = None)
         if result is None:
             records[target] = TargetRecord(Evidence.PHANTOM.value, 0.5, {})
         else:
-            kept = {k: round(v, 4) for k, v in result.metrics.items() if np.isfinite(v)}
+            kept = {k: round(v, 6) for k, v in result.metrics.items() if np.isfinite(v)}
             records[target] = TargetRecord(result.evidence, result.threshold, kept)
     return records
 

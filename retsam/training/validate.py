@@ -36,6 +36,7 @@ MARGIN = 0.01
 
 GROUP = {target: head.name for head in HEADS for target in head.targets}
 LESIONS = tuple(name for name, target in TARGETS.items() if target.group.startswith("lesion"))
+FINDINGS = tuple(name for name, target in TARGETS.items() if target.group != "anatomy")
 TREES = ("vessel",)
 
 
@@ -48,6 +49,8 @@ class Score:
     source, target : str
     dice : (len(THRESHOLDS),) float
         NaN where the target is absent.
+    area : (len(THRESHOLDS),) float
+        Marked and true pixels together, over those of the field of view: the denominator of ``dice``.
     chance : float
         Dice of marking the whole field of view; for a point, the distance of the frame's centre.
     auc, aupr : float
@@ -58,10 +61,16 @@ class Score:
     source: str
     target: str
     dice: NDArray[np.float64]
+    area: NDArray[np.float64]
     chance: float = math.nan
     auc: float = math.nan
     aupr: float = math.nan
     distance: float = math.nan
+
+    @property
+    def absent(self) -> bool:
+        """Whether the frame is known to show nothing of the target; what is marked is then a false alarm."""
+        return self.target not in POINTS and bool(np.isnan(self.dice[0]))
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,8 @@ class TargetResult:
     ----------
     threshold : float
         Probability with the best mean Dice, on real photographs if any of them has the target; ``POINT`` for a point.
+        False alarms count: to what is marked of a finding on each photograph that has it, the mean of what is marked on
+        those that do not is added, as if every second eye had none.
     evidence : str
         Value of ``taxonomy.Evidence``.
     value : float
@@ -86,6 +97,11 @@ class TargetResult:
     evidence: str
     value: float
     metrics: Mapping[str, float]
+
+    @property
+    def real(self) -> bool:
+        """Whether any real photograph that was judged has the target."""
+        return any(key.endswith("/n") and key != f"{PHANTOM}/n" for key in self.metrics)
 
 
 @dataclass(frozen=True)
@@ -104,8 +120,7 @@ class Report:
         groups = defaultdict(list)
         for target, result in self.targets.items():
             if math.isfinite(result.value):
-                weight = 1.0 if any(not key.startswith(f"{PHANTOM}/") for key in result.metrics) else SYNTHETIC
-                groups[GROUP[target]].append((result.value, weight))
+                groups[GROUP[target]].append((result.value, 1.0 if result.real else SYNTHETIC))
         parts = [np.array(pairs).T for pairs in groups.values()]
         weights = [weight.mean() for _, weight in parts]
         means = [np.average(value, weights=weight) for value, weight in parts]
@@ -164,20 +179,31 @@ def frame_scores(frame: LabelledFrame, maps: Mapping[str, NDArray[np.float32]]) 
             continue
         region = counted & ~frame.mask(UNCERTAIN) if target in ("artery", "vein") else counted
         truth = frame.mask(target) & region
-        if not truth.any():
+        if not truth.any() and target not in FINDINGS:
             continue
         share = float(np.count_nonzero(truth) / np.count_nonzero(region))
+        dice, area = metrics.dice_curve(probability, truth, THRESHOLDS, region), _marked(probability, region) + share
+        if not truth.any():
+            out.append(Score(frame.source, target, dice, area))
+            continue
         out.append(
             Score(
                 frame.source,
                 target,
-                metrics.dice_curve(probability, truth, THRESHOLDS, region),
+                dice,
+                area,
                 2.0 * share / (1.0 + share),
                 metrics.auc(probability, truth, region) if target in TREES else math.nan,
                 metrics.average_precision(probability, truth, region) if target in LESIONS else math.nan,
             )
         )
     return [score for score in out if score is not None]
+
+
+def _marked(probability: NDArray[np.float32], region: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Share (len(THRESHOLDS),) of a region whose probability reaches each threshold."""
+    inside = np.sort(probability[region])
+    return 1.0 - np.searchsorted(inside, THRESHOLDS, side="left") / inside.size
 
 
 def _point_score(frame: LabelledFrame, target: str, probability: NDArray[np.float32]) -> Score | None:
@@ -187,12 +213,13 @@ def _point_score(frame: LabelledFrame, target: str, probability: NDArray[np.floa
     if "optic_disc" in frame.packed:
         unit = metrics.equivalent_diameter(frame.mask("optic_disc"))
     row, column = np.unravel_index(int(np.argmax(np.where(frame.fov, probability, -1.0))), frame.fov.shape)
-    centre = ((frame.size - 1) / 2, (frame.size - 1) / 2)
+    centre, nothing = ((frame.size - 1) / 2, (frame.size - 1) / 2), np.full(len(THRESHOLDS), math.nan)
     return Score(
         frame.source,
         target,
-        np.full(len(THRESHOLDS), math.nan),
-        metrics.point_distance(centre, truth, unit),
+        nothing,
+        nothing,
+        chance=metrics.point_distance(centre, truth, unit),
         distance=metrics.point_distance((float(column), float(row)), truth, unit),
     )
 
@@ -200,27 +227,43 @@ def _point_score(frame: LabelledFrame, target: str, probability: NDArray[np.floa
 def summarise(scores: Sequence[Score]) -> Report:
     """Gather the scores of all frames by target."""
     by_target: dict[str, list[Score]] = defaultdict(list)
+    alarms: dict[str, list[Score]] = defaultdict(list)
     for score in scores:
-        by_target[score.target].append(score)
-    return Report({target: _result(target, by_target[target]) for target in CHANNELS if target in by_target})
+        (alarms if score.absent else by_target)[score.target].append(score)
+    return Report({t: _result(t, by_target[t], alarms[t]) for t in CHANNELS if t in by_target})
 
 
-def _result(target: str, scores: Sequence[Score]) -> TargetResult:
+def _result(target: str, scores: Sequence[Score], alarms: Sequence[Score]) -> TargetResult:
     sources = sorted({score.source for score in scores})
     judged = [name for name in sources if name != PHANTOM] or sources
     parts = {name: [score for score in scores if score.source == name] for name in sources}
     of_source = {name: _source_metrics(target, part) for name, part in parts.items()}
     threshold = POINT
     if target not in POINTS:
-        curve = np.mean([np.mean([s.dice for s in parts[name]], axis=0) for name in judged], axis=0)
-        at = int(np.argmax(curve))
+        false = [score.area for score in alarms if (score.source == PHANTOM) == (judged == [PHANTOM])]
+        alarm = np.mean(false, axis=0) if false else np.zeros(len(THRESHOLDS))
+        dice = {name: [s.dice * s.area / (s.area + alarm) for s in part] for name, part in parts.items()}
+        at = int(np.argmax(np.mean([np.mean(dice[name], axis=0) for name in judged], axis=0)))
         threshold = float(THRESHOLDS[at])
         for name, part in parts.items():
             of_source[name]["dice"] = float(np.mean([score.dice[at] for score in part]))
     rows = {f"{name}/{key}": value for name, part in of_source.items() for key, value in part.items()}
+    rows |= _false_alarms(alarms, threshold)
     value = float(np.mean([_value(target, of_source[name]) for name in judged]))
     evidence = Evidence.ANNOTATED if _beats_chance(target, [of_source[n] for n in judged if n != PHANTOM]) else None
     return TargetResult(threshold, str(evidence or Evidence.PHANTOM), value, rows)
+
+
+def _false_alarms(alarms: Sequence[Score], threshold: float) -> dict[str, float]:
+    """Number of photographs of each source that have none of the target, and the mean share that is marked there."""
+    at = int(np.argmin(np.abs(THRESHOLDS - threshold)))
+    sources = sorted({score.source for score in alarms})
+    marked = {name: [score.area[at] for score in alarms if score.source == name] for name in sources}
+    return {
+        f"{name}/{key}": value
+        for name, shares in marked.items()
+        for key, value in (("n_without", float(len(shares))), ("marked_without", float(np.mean(shares))))
+    }
 
 
 def _source_metrics(target: str, scores: Sequence[Score]) -> dict[str, float]:

@@ -102,8 +102,36 @@ def test_fovea_is_in_disc_diameters():
 
 def test_absent_targets_are_not_judged():
     of = replace(frame(), packed={}, points={})
-    assert frame_scores(of, {t: np.zeros((SIZE, SIZE), np.float32) for t in (*TARGETS, "fovea")}) == []
-    assert report_of((of, {})).score == 0.0
+    maps = {t: np.zeros((SIZE, SIZE), np.float32) for t in (*TARGETS, "fovea")}
+    assert [score.target for score in frame_scores(of, maps) if not score.absent] == []
+    assert report_of((of, maps)).score == 0.0
+
+
+def test_false_alarms_raise_the_threshold():
+    """Half of a lesion is sure (0.9), half is faint (0.3); what is marked on an eye without any is faint too."""
+    ill, well = frame(), replace(frame("odir"), packed={}, points={})
+    lesion = blob(80, 80, 3)
+    left = lesion & (np.arange(SIZE) <= 80)[None]
+    found = {"microaneurysm": np.where(left, 0.9, np.where(lesion, 0.3, 0)).astype(np.float32)}
+    assert report_of((ill, found)).targets["microaneurysm"].threshold <= 0.3
+    marked = np.where(blob(40, 40, 6), 0.3, 0).astype(np.float32)
+    result = report_of((ill, found), (well, {"microaneurysm": marked})).targets["microaneurysm"]
+    assert 0.3 < result.threshold <= 0.9
+    assert result.metrics["drive/dice"] == pytest.approx(2 * left.sum() / (left.sum() + lesion.sum()))
+    assert (result.metrics["odir/n_without"], result.metrics["odir/marked_without"]) == (1.0, 0.0)
+    assert result.value == report_of((ill, found)).targets["microaneurysm"].value
+
+
+def test_an_eye_without_a_target_is_no_photograph_that_judges_it():
+    """Drusen are on a phantom only; a photograph without any does not make them a target of real photographs."""
+    phantom = pack(
+        "phantom-1", "phantom", np.zeros((SIZE, SIZE, 3), np.uint8), round_fov(), {"drusen": blob(50, 50, 5)}
+    )
+    real = replace(phantom, source="odir", packed={})
+    maps = {"drusen": np.where(blob(50, 50, 5), 0.9, 0.1).astype(np.float32)}
+    report = report_of((phantom, maps), (real, maps))
+    assert not report.targets["drusen"].real
+    assert report.targets["drusen"].threshold <= 0.9
 
 
 def test_what_was_left_open_does_not_count_for_arteries():
@@ -134,7 +162,8 @@ def test_phantoms_do_not_outvote_photographs():
     """A target right on a photograph and one wrong on a phantom, of two groups: 1 and 0.1 of the weight."""
 
     def score(source, target, value):
-        return Score(source, target, np.full(len(THRESHOLDS), value), chance=0.1, aupr=value)
+        curve = np.full(len(THRESHOLDS), value)
+        return Score(source, target, curve, np.ones_like(curve), chance=0.1, aupr=value)
 
     report = summarise([score("idrid", "optic_disc", 1.0), score("phantom", "tessellation", 0.0)])
     assert report.score == pytest.approx(1.0 / 1.1)
