@@ -194,8 +194,8 @@ class Centreline:
         length = np.bincount(segment[1:], step, count.size).astype(float)[enough]
         return median, length
 
-    def crossings(self, centre: tuple[float, float], radius: float) -> Floats:
-        """Widths of the vessels where they cross a circle.
+    def crossings(self, centre: tuple[float, float], radius: float) -> tuple[Floats, Floats]:
+        """Places and widths of the vessels where they cross a circle.
 
         A segment counts once for every time that it crosses; two crossings are one if in between it strays from the
         circle by less than ``TOUCH``, so that a vessel along the circle does not count over and over. A segment reaches
@@ -212,14 +212,16 @@ class Centreline:
 
         Returns
         -------
-        (C,) float
+        xy : (C, 2) float
+            Frame px, within a pixel of the circle.
+        width : (C,) float
             Edge to edge on the normal to the vessel, px; crossings with fewer than half of ``calibre_points`` such
             points are left out.
         """
         unit = self.skeleton.shape[0] / 1024
         at = self.leaves(np.hypot(*(self.path - np.asarray(centre)).T) - radius)
         if not at.size or not self.on_path.size:
-            return np.empty(0)
+            return np.empty((0, 2)), np.empty(0)
         near = np.searchsorted(self.on_path, at)[:, None] + np.arange(-CROSSING_POINTS, CROSSING_POINTS)
         exists = (near >= 0) & (near < self.on_path.size)
         near = np.where(exists, near, 0)
@@ -232,7 +234,7 @@ class Centreline:
         nearest = np.argsort(np.where(usable, far, np.inf), axis=1, kind="stable")[:, :CROSSING_POINTS]
         width = np.take_along_axis(np.where(usable, self.width[near], np.nan), nearest, axis=1)
         enough = np.isfinite(width).sum(axis=1) >= self.calibre_points / 2
-        return np.asarray(np.nanmedian(width[enough], axis=1), float)
+        return self.path[at[enough]], np.asarray(np.nanmedian(width[enough], axis=1), float)
 
     def leaves(self, off: Floats) -> Ints:
         """Points of the path after which it crosses a closed line, without the returns of a vessel along that line.

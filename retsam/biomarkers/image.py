@@ -331,17 +331,30 @@ class RetinalImage:
             raise Unmeasurable(Status.OUT_OF_VIEW)
         return region
 
-    def circles(self) -> list[float]:
-        """Radii of the circles of zone B that are enough in view, px; the centre is the disc's."""
-        return self._once(("circles",), lambda: [r * self.disc.diameter for r in CIRCLES if self._sees_circle(r)])
+    def circles(self, side: str = "") -> list[float]:
+        """Radii of the circles of zone B about the disc's centre that are enough in view, px; of one side if given."""
+        radii = [r * self.disc.diameter for r in CIRCLES]
+        return self._once(("circles", side), lambda: [r for r in radii if self.sees_circle(r, side)])
 
-    def _sees_circle(self, radius: float) -> bool:
-        angle = np.arange(0, 2 * np.pi, 1 / (radius * self.disc.diameter))  # a point a pixel
-        x = np.rint(self.disc.x + radius * self.disc.diameter * np.cos(angle)).astype(int)
-        y = np.rint(self.disc.y + radius * self.disc.diameter * np.sin(angle)).astype(int)
+    def sees_circle(self, radius: float, side: str = "") -> bool:
+        """Whether enough of a circle of `radius` px about the disc's centre is in view, or of its part on a side."""
+        angle = np.arange(0, 2 * np.pi, 1 / radius)  # a point a pixel
+        xy = radius * np.column_stack([np.cos(angle), np.sin(angle)]) + (self.disc.x, self.disc.y)
+        if side:
+            xy = xy[self.on_side(xy, side)]
+        x, y = np.rint(xy).astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < self.size) & (y < self.size)
         inside[inside] = self.mask(FOV)[y[inside], x[inside]]
         return float(inside.mean()) >= MIN_CIRCLE_IN_VIEW
+
+    def on_side(self, xy: NDArray[np.float64], side: str) -> Mask:
+        """Which frame points (n, 2) are ``superior``, ``inferior``, ``temporal`` or ``nasal`` to the disc's centre.
+
+        The first two by the line from disc to fovea, the others by the perpendicular to it through the disc's centre.
+        """
+        temporal, superior = self.axes.coordinates(xy).T
+        along = superior if side in ("superior", "inferior") else temporal
+        return np.asarray(along > 0 if side in ("superior", "temporal") else along < 0)
 
     # Vessels
 
@@ -356,10 +369,16 @@ class RetinalImage:
             raise Unmeasurable(Status.TOO_FEW_VESSELS)
         return traced
 
-    def crossings(self, target: str) -> list[NDArray[np.float64]]:
-        """Widths of the vessels that cross each of :meth:`circles`, px."""
+    def on_circle(self, target: str, radius: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Places (n, 2) and widths (n,) of the vessels that cross a circle about the disc's centre, px."""
         line, disc = self.centreline(target), self.disc
-        return self._once(("crossings", target), lambda: [line.crossings((disc.x, disc.y), r) for r in self.circles()])
+        return self._once(("circle", target, f"{radius:.6f}"), lambda: line.crossings((disc.x, disc.y), radius))
+
+    def crossings(self, target: str, side: str = "") -> list[NDArray[np.float64]]:
+        """Widths of the vessels that cross each of :meth:`circles`, px; those on one side if given."""
+        self.centreline(target)  # the minimum-evidence rule
+        found = [self.on_circle(target, radius) for radius in self.circles(side)]
+        return [width[self.on_side(xy, side)] if side else width for xy, width in found]
 
     def skeleton_dimensions(self, target: str) -> dict[int, float]:
         """Box-counting dimensions D0, D1, D2 of the skeleton."""

@@ -61,17 +61,19 @@ CENTRE = (511.5, 511.5)
 
 def test_crossings_of_a_bar():
     line = trace(bar(1024, 20, 9, 800, shift=100))
-    assert line.crossings(CENTRE, 99).size == 0
-    assert line.crossings(CENTRE, 200) == pytest.approx([9, 9], abs=0.5), "in and out: two crossings"
-    assert trace(bar(1024, 20, 9, 300)).crossings(CENTRE, 200).size == 0, "both ends inside"
-    assert trace(np.zeros((1024, 1024), bool)).crossings(CENTRE, 200).size == 0
+    assert line.crossings(CENTRE, 99)[1].size == 0
+    xy, width = line.crossings(CENTRE, 200)
+    assert width == pytest.approx([9, 9], abs=0.5), "in and out: two crossings"
+    assert np.hypot(*(xy - CENTRE).T) == pytest.approx([200, 200], abs=1.5)
+    assert trace(bar(1024, 20, 9, 300)).crossings(CENTRE, 200)[1].size == 0, "both ends inside"
+    assert trace(np.zeros((1024, 1024), bool)).crossings(CENTRE, 200)[1].size == 0
 
 
 @pytest.mark.parametrize("radius", [196, 200, 201.3])
 def test_a_vessel_along_the_circle_does_not_count_over_and_over(radius):
     x, y = grid(1024)
     arc = (np.abs(np.hypot(x, y) - 200) <= 4) & (np.abs(np.arctan2(y, x)) < 1)
-    assert trace(arc).crossings(CENTRE, radius).size <= 2
+    assert trace(arc).crossings(CENTRE, radius)[1].size <= 2
 
 
 @pytest.mark.parametrize("turn", [0, 17, 45, 100, 233])
@@ -85,7 +87,7 @@ def test_no_vessel_is_lost_at_a_bifurcation(turn):
         across = (y - node[1]) * np.cos(t) - (x - node[0]) * np.sin(t)
         mask |= (np.abs(across) <= width / 2) & (along >= 0) & (along <= length)
     line = trace(mask)
-    found = {r: line.crossings(CENTRE, r) for r in range(150, 251)}
+    found = {r: line.crossings(CENTRE, r)[1] for r in range(150, 251)}
     assert all(found[r].size == 1 for r in range(150, 190))
     assert all(found[r].size == 2 for r in range(215, 251))
     assert sum(widths.size == 0 for widths in found.values()) <= 4, "only the few pixels of the node itself"
