@@ -409,6 +409,10 @@ def evaluate(
 train_app = typer.Typer(no_args_is_help=True, help="Train a network (docs/training.md).", rich_markup_mode=None)
 app.add_typer(train_app, name="train")
 
+RunFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; the same one again goes on.")]
+TrainDevice = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of packed frames; default: OUT/cache.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps, in place of the recipe's.")]
 RecipeFile = Annotated[str, typer.Option("--config", help="Recipe: a YAML file, or unify or smoke, which are shipped.")]
 Processes = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes that make frames; default: one per core.")
@@ -418,10 +422,10 @@ Processes = Annotated[
 @train_app.command(epilog="Example: retsam train unify --config unify --out runs/first --cache frames")
 def unify(
     config: RecipeFile,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; the same one again goes on.")],
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
-    cache: Annotated[Path | None, typer.Option("--cache", help="Folder of packed frames; default: OUT/cache.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps, in place of the recipe's.")] = None,
+    out: RunFolder,
+    device: TrainDevice = None,
+    cache: Cache = None,
+    steps: Steps = None,
     workers: Processes = None,
 ) -> None:
     """Train one network for every target; called again it goes on where it was stopped."""
@@ -437,8 +441,8 @@ def unify(
 def experts(
     config: RecipeFile,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder around the runs; the same one again goes on.")],
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
-    cache: Annotated[Path | None, typer.Option("--cache", help="Folder of packed frames; default: OUT/cache.")] = None,
+    device: TrainDevice = None,
+    cache: Cache = None,
     workers: Processes = None,
 ) -> None:
     """Train one network per task group, as the recipe's block 'experts' names them."""
@@ -461,7 +465,7 @@ def pseudo_label(
     ],
     images: Annotated[Path, typer.Option("--images", help="Photographs without labels: a folder or a manifest.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Packed frames to write, for a source of a recipe.")],
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    device: TrainDevice = None,
     workers: Workers = 1,
 ) -> None:
     """Label photographs by experts where these agree with themselves under augmentation."""
@@ -479,10 +483,10 @@ def pseudo_label(
 def adapt(
     config: RecipeFile,
     initial: Annotated[str, typer.Option("--initial", help="Weights to start from: a file or a shipped name.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; the same one again goes on.")],
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
-    cache: Annotated[Path | None, typer.Option("--cache", help="Folder of packed frames; default: OUT/cache.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps, in place of the recipe's.")] = None,
+    out: RunFolder,
+    device: TrainDevice = None,
+    cache: Cache = None,
+    steps: Steps = None,
     workers: Processes = None,
 ) -> None:
     """Go on from weights on one's own annotated photographs, the encoder frozen, in small steps."""
