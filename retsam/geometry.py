@@ -45,6 +45,8 @@ class Frame:
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.frame_size, self.crop_side) <= 0:
             raise ValueError(f"sizes of a frame must be positive: {self}")
+        if not (np.isfinite([self.fov_x, self.fov_y, self.fov_radius]).all() and self.fov_radius > 0):
+            raise ValueError(f"no circle of a field of view: {self}")
 
     @property
     def scale(self) -> float:

@@ -307,6 +307,7 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
     tangent = max(2, round(TANGENT_HALF_WINDOW * unit))
     skeleton = skeletonize(mask, method="lee").astype(bool)  # the default loses diagonal bars of even width
     radius: Radius = np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+    radius = np.minimum(radius, mask.shape[0])  # a mask without background: infinite
     chains = _pruned_chains(skeleton, radius, unit)
     node, inner = _merge_nodes(chains, radius)
     kept, source = _trim(chains, radius, inner)

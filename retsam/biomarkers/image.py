@@ -27,6 +27,7 @@ MIN_LESION = 2  # px at a frame of 1024 px
 MIN_CIRCLE_IN_VIEW = 0.6  # part of a circle about the disc; a macula-centred photograph of 45 degrees shows 60-80 %
 MAX_DISC_CUT = 0.05  # part of the disc's outline that may lie on the border of the field of view
 MIN_LENGTH = 1.0  # centreline length of a vessel tree, in diameters of the field of view
+NOT_THERE = (Status.NOT_SEGMENTED, Status.NOT_VISIBLE, Status.FAILED)  # what the row of a target may say beside ok
 
 Mask = NDArray[np.bool_]
 T = TypeVar("T")
@@ -145,9 +146,11 @@ class RetinalImage:
         row = self.rows.get(target)
         if row is None:
             raise Unmeasurable(Status.NOT_SEGMENTED)
-        if row["status"] != Status.OK:
+        if row["status"] in NOT_THERE:
             raise Unmeasurable(Status(row["status"]))
         try:
+            if row["status"] != Status.OK:
+                raise ValueError(f"status {row['status']!r}")
             mask = decode(row["rle"], self.size)
             if row["area_px"] not in (None, np.count_nonzero(mask)):
                 raise ValueError(f"{np.count_nonzero(mask)} px instead of {row['area_px']}")
@@ -200,7 +203,7 @@ class RetinalImage:
 
     def _stored_fovea(self) -> tuple[float, float]:
         row = self.rows.get("fovea")
-        if row is not None and row["status"] == Status.OK and None not in (row["x"], row["y"]):
+        if row is not None and row["status"] == Status.OK and _known(row["x"]) and _known(row["y"]):
             return row["x"], row["y"]
         ellipse = self._once(("stored_fovea",), lambda: _ellipse(self._stored("fovea")))
         return ellipse.x, ellipse.y
@@ -292,7 +295,7 @@ class RetinalImage:
     def um_per_px(self) -> float:
         """Micrometres per frame pixel; raises ``no_scale`` where the manifest gave none."""
         given = self.rows[FOV]["um_per_px"]
-        if given is None or given <= 0:
+        if not _known(given) or given <= 0:
             raise Unmeasurable(Status.NO_SCALE)
         return given / self.frame.scale
 
@@ -408,6 +411,11 @@ class RetinalImage:
         box = seen[y : y + height, x : x + width]
         areas = cv2.connectedComponentsWithStats(box, connectivity=8)[2][1:, cv2.CC_STAT_AREA].astype(np.int64)
         return areas[areas >= MIN_LESION * (self.size / 1024) ** 2]
+
+
+def _known(number: float | None) -> bool:
+    """Whether a cell of a masks table holds a number that can be used."""
+    return number is not None and bool(np.isfinite(number))
 
 
 def _pixels_in(corners: NDArray[Any]) -> float:

@@ -226,6 +226,8 @@ def _fractals(target: str, noun: str) -> tuple[Biomarker, ...]:
             unit="ratio",
             definition=f"Variance over squared mean of the area of the {noun} in all boxes of 1/16 of the frame's side "
             "inside the field of view",
+            evidence=f"{_long_enough(noun)}; a box inside the field of view that holds some of them",
+            reasons=(Status.TOO_FEW_VESSELS, Status.UNDEFINED),
             reference="Allain 1991, Phys Rev A 44:3552",
             compute=partial(_lacunarity, target=target),
         ),
