@@ -412,6 +412,7 @@ app.add_typer(train_app, name="train")
 RunFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder of the run; the same one again goes on.")]
 TrainDevice = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of packed frames; default: OUT/cache.")]
+Initial = Annotated[str | None, typer.Option("--initial", help="Weights to start from, in place of the recipe's.")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Steps, in place of the recipe's.")]
 RecipeFile = Annotated[str, typer.Option("--config", help="Recipe: a YAML file, or unify or smoke, which are shipped.")]
 Processes = Annotated[
@@ -423,6 +424,7 @@ Processes = Annotated[
 def unify(
     config: RecipeFile,
     out: RunFolder,
+    initial: Initial = None,
     device: TrainDevice = None,
     cache: Cache = None,
     steps: Steps = None,
@@ -432,7 +434,7 @@ def unify(
     from retsam.training.recipe import read_recipe
     from retsam.training.stages import unify as run
 
-    recipe = read_recipe(config).with_steps(steps)
+    recipe = read_recipe(config).with_steps(steps).with_initial(initial)
     with _steps_shown(recipe.schedule.steps) as show:
         run(recipe, out, device=device, cache=cache, workers=workers, say=_say, show=show)
 

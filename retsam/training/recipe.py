@@ -367,6 +367,14 @@ class Recipe(_Block):
             raise UserError(f"--steps {steps}: at least one step is needed.")
         return self.model_copy(update={"schedule": self.schedule.model_copy(update={"steps": steps})})
 
+    def with_initial(self, name: str | None) -> "Recipe":
+        """Return the same recipe, started from weights: a file or a shipped name."""
+        if name is None:
+            return self
+        if self.sam:
+            raise UserError(f"--initial {name}: the recipe has sam, which gives the encoder's weights; leave one out.")
+        return self.model_copy(update={"initial": name})
+
 
 def _default(key: str) -> Any:
     return Recipe.model_fields[key].get_default()

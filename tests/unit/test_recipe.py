@@ -69,7 +69,7 @@ def test_what_judges_a_model_is_never_trained_on(name, split, role):
 
 
 def test_files_that_are_no_recipe(tmp_path):
-    with pytest.raises(UserError, match="shipped ones are adapt, smoke, unify"):
+    with pytest.raises(UserError, match="shipped ones are adapt, refine, smoke, unify"):
         read_recipe(tmp_path / "none.yaml")
     (tmp_path / "a.yaml").write_text("[1, 2")
     with pytest.raises(UserError, match="no YAML"):

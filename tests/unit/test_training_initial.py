@@ -61,6 +61,10 @@ def test_digest_is_of_the_weights_not_of_their_place(first, tmp_path):
     assert recipe(initial=str(first)).digest() != recipe().digest()
     assert recipe(frozen=["image_encoder"]).digest() != recipe().digest()
     assert not {"initial", "frozen"} & set(recipe().settings())
+    assert recipe().with_initial(str(first)).settings() == recipe(initial=str(first)).settings()
+    assert recipe().with_initial(None) == recipe()
+    with pytest.raises(UserError, match="leave one out"):
+        recipe(sam="sam.pth").with_initial(str(first))
 
 
 def test_weights_that_do_not_fit_are_refused(first, tmp_path):
