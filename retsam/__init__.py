@@ -2,7 +2,7 @@
 
 The rooms of the package, from the ground up (a room imports only from floors below it):
 
-0. ``status``, ``errors``, ``taxonomy``, ``geometry``, ``field``, ``tables``, ``metrics``, ``config``,
+0. ``status``, ``errors``, ``taxonomy``, ``geometry``, ``field``, ``tables``, ``metrics``, ``agreement``, ``config``,
    ``planning``, ``provenance``, ``logs``, ``io``, ``weights`` (package data)
 1. ``phantom``       synthetic photographs and cohorts with truth
 2. ``quality``, ``segmentation``, ``datasets`` (public annotated sets, for training and benchmarks), and on top of

@@ -20,6 +20,7 @@ FLOORS = [
         "field",
         "tables",
         "metrics",
+        "agreement",
         "config",
         "planning",
         "provenance",
