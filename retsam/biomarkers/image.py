@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from retsam.biomarkers.biomarker import FINDINGS, Unmeasurable
 from retsam.biomarkers.centreline import Centreline, trace
+from retsam.biomarkers.components import Components, components
 from retsam.biomarkers.fractal import dimensions
-from retsam.biomarkers.outline import largest, radii
+from retsam.biomarkers.outline import largest, pixels_in, radii
 from retsam.geometry import ZONES, Frame, RetinalAxes
 from retsam.io.masks import decode
 from retsam.status import Status
@@ -392,36 +393,70 @@ class RetinalImage:
         return self._once(("sparsity", target), lambda: self._sparsity(target))
 
     def _sparsity(self, target: str) -> tuple[float, float]:
-        distance = cv2.distanceTransform((~self.vessels(target)).astype(np.uint8), cv2.DIST_L2, 5)[self.mask(FOV)]
+        distance = self._beside(target)[self.mask(FOV)]
         distance = np.maximum(distance - 0.5, 0)  # from the pixel's centre to its edge
         return float(distance.mean()), float(distance.max())
 
+    def _beside(self, target: str) -> NDArray[np.float32]:
+        """Distance (size, size) to the centre of the nearest pixel of a vessel, px; 0 inside vessels."""
+        return self._once(
+            ("beside", target),
+            lambda: np.asarray(
+                cv2.distanceTransform((~self.vessels(target)).view(np.uint8), cv2.DIST_L2, 5), np.float32
+            ),
+        )
+
+    def vessel_distance(self, target: str, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance (n,) from frame points (n, 2) to the edge of the nearest vessel, px; 0 inside vessels."""
+        column, row = np.rint(xy).astype(int).T
+        return np.maximum(self._beside(target)[row, column] - 0.5, 0).astype(np.float64)
+
     # Findings
 
-    def lesions(self, target: str) -> NDArray[np.int64]:
-        """Areas (n,) of the lesions in the field of view, px; specks of under ``MIN_LESION`` px at 1024 left out."""
+    def lesions(self, target: str) -> Components:
+        """Lesions in the field of view; specks of under ``MIN_LESION`` px at 1024 left out."""
         return self._once(("lesions", target), lambda: self._lesions(target))
 
-    def _lesions(self, target: str) -> NDArray[np.int64]:
-        # As stored: the side does not matter here, and mirrored copies of many masks take time.
-        seen = (self._stored(target) & self._stored(FOV)).view(np.uint8)
-        x, y, width, height = cv2.boundingRect(seen)
-        if not width:
-            return np.empty(0, np.int64)
-        box = seen[y : y + height, x : x + width]
-        areas = cv2.connectedComponentsWithStats(box, connectivity=8)[2][1:, cv2.CC_STAT_AREA].astype(np.int64)
-        return areas[areas >= MIN_LESION * (self.size / 1024) ** 2]
+    def _lesions(self, target: str) -> Components:
+        # From the masks as stored: mirrored copies of many masks take time.
+        seen = self._stored(target) & self._stored(FOV)
+        return components(seen, MIN_LESION * (self.size / 1024) ** 2, mirrored=self.mirrored)
+
+    @property
+    def fov_perimeter(self) -> float:
+        """Length of the border of the field of view, px; read on a grid of 128 points a side."""
+        return self._once(("fov_perimeter",), self._fov_perimeter)
+
+    def _fov_perimeter(self) -> float:
+        step = max(self.size // 128, 1)
+        coarse = np.ascontiguousarray(self.mask(FOV)[::step, ::step])
+        return float(components(coarse, 1).perimeter.sum()) * step
+
+    def quadrants_in_view(self) -> NDArray[np.bool_]:
+        """Whether each quadrant about the fovea (4,) has half of its even share of the field of view.
+
+        In the order superotemporal, superonasal, inferotemporal, inferonasal; sides are those of the line from disc to
+        fovea and of its perpendicular through the fovea.
+        """
+        return self._once(("quadrants",), self._quadrants_in_view)
+
+    def _quadrants_in_view(self) -> NDArray[np.bool_]:
+        corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        zero, across, down = self.axes.coordinates(corners, "fovea").astype(np.float32)
+        line = np.arange(self.size, dtype=np.float32)
+        seen = self.mask(FOV)
+        temporal, superior = (
+            (line * (across - zero)[k] + zero[k])[None, :] >= -(line * (down - zero)[k])[:, None] for k in (0, 1)
+        )
+        whole, above = np.count_nonzero(seen), np.count_nonzero(seen & superior)
+        outer, corner = np.count_nonzero(seen & temporal), np.count_nonzero(seen & temporal & superior)
+        pixels = np.array([corner, above - corner, outer - corner, whole - above - outer + corner])
+        return pixels >= MIN_IN_VIEW * whole / 4
 
 
 def _known(number: float | None) -> bool:
     """Whether a cell of a masks table holds a number that can be used."""
     return number is not None and bool(np.isfinite(number))
-
-
-def _pixels_in(corners: NDArray[Any]) -> float:
-    """Number of pixels in a convex polygon (n, 2) int32 of pixels, its border included: Pick's theorem."""
-    sides = np.abs(np.diff(corners, axis=0, append=corners[:1]))
-    return cv2.contourArea(corners) + float(np.gcd(sides[:, 0], sides[:, 1]).sum()) / 2 + 1
 
 
 def _on_border(body: Mask, fov: Mask) -> float:
@@ -454,5 +489,5 @@ def _ellipse(mask: Mask) -> Ellipse:
         major=float(np.sqrt(8 * (xx + yy + spread))),
         minor=float(np.sqrt(8 * max(xx + yy - spread, 0.0))),
         angle=float(angle if angle > -90 else 90),
-        solidity=float(area / _pixels_in(cv2.convexHull(contour)[:, 0])),
+        solidity=float(area / pixels_in(cv2.convexHull(contour)[:, 0])),
     )

@@ -1,5 +1,7 @@
 """Outlines of compact regions: the largest piece, its edge along rays, its extent to a fraction of a pixel."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -97,3 +99,9 @@ def _beyond(chord: NDArray[np.int64]) -> float:
     roots = np.roots(np.polyfit(np.arange(rows), width**2, 2, w=1 / width))  # a chord is off by the same at any length
     ends = -roots[np.isreal(roots)].real
     return float(np.clip(ends[np.argmin(np.abs(ends - 0.5))], 0, 1)) if ends.size else 0.5
+
+
+def pixels_in(corners: NDArray[Any]) -> float:
+    """Number of pixels in a convex polygon (n, 2) int32 of pixels, its border included: Pick's theorem."""
+    sides = np.abs(np.diff(corners, axis=0, append=corners[:1]))
+    return cv2.contourArea(corners) + float(np.gcd(sides[:, 0], sides[:, 1]).sum()) / 2 + 1

@@ -18,6 +18,8 @@ Where truth and measurement differ by definition
 - Arcs are those of the centreline itself; curvature is taken over the catalogue's window, since a line with corners has
   none without a scale.
 - Not given, for they are measures of a pixel picture: fractal dimensions, lacunarity, sparsity, artifacts.
+- Not given, for lesions are centroids and areas here, without an outline: their shapes, their least distance to the
+  fovea, their areas in the rings of the ETDRS grid, hard exudate at the fovea.
 """
 
 import math
@@ -43,6 +45,11 @@ LATTICE = 256
 of 256 points."""
 DRAWN = 1024
 """Pixels across the field of view at which findings are drawn where their area or number needs it."""
+SPOTS = ("microaneurysm", "hemorrhage", "hard_exudate", "cotton_wool_spot", "drusen")
+PATCHES = ("laser_spot", "patchy_hemorrhage")
+"""Lesion targets that the catalogue describes in detail, and those of which it gives sizes and quadrants."""
+LESION_QUADRANTS = ("superotemporal", "superonasal", "inferotemporal", "inferonasal")
+"""About the fovea."""
 PICTURE_FINDINGS = ("artifact",)
 """Lesion targets that belong to the photograph and not to the eye; they have no value here."""
 
@@ -103,7 +110,7 @@ def values(anatomy: Anatomy, view: View, *, um_per_px: float | None = None) -> d
             out |= {n: value if enough else NAN for n, value in _equivalents(scene, tree, target).items()}
     out["avr_knudtson"] = out["crae_knudtson"] / out["crve_knudtson"]
     out["avr_hubbard"] = out["crae_hubbard_um"] / out["crve_hubbard_um"]
-    return out | _disc_fovea(scene, trees["vessel"]) | _disc_cup(scene) | _findings(scene)
+    return out | _disc_fovea(scene, trees["vessel"]) | _disc_cup(scene) | _findings(scene, trees["vessel"])
 
 
 def lesions_apart(anatomy: Anatomy, view: View, target: str) -> bool:
@@ -563,12 +570,13 @@ def _disc_cup(scene: _Scene) -> dict[str, float]:
 # Findings
 
 
-def _findings(scene: _Scene) -> dict[str, float]:
+def _findings(scene: _Scene, vessels: Branches) -> dict[str, float]:
     """Coverage of phenotypes; number, area and coverage of lesions. A target without a finding has zeros."""
     by_target: dict[str, list[Finding]] = {}
     for finding in scene.anatomy.findings:
         by_target.setdefault(finding.target, []).append(finding)
     out: dict[str, float] = {}
+    lesions: dict[str, _Lesions] = {}
     for target, entry in TARGETS.items():
         own = by_target.get(target, [])
         if entry.group == "phenotype":
@@ -577,15 +585,143 @@ def _findings(scene: _Scene) -> dict[str, float]:
             if target == "peripapillary_atrophy":
                 out[f"{target}_area"] = outside / scene.anatomy.disc.area if math.isfinite(scene.dd) else NAN
         elif entry.group.startswith("lesion") and target not in PICTURE_FINDINGS:
-            count, area = _separate(scene, own) or _drawn_lesions(scene, own)
-            out[f"{target}_count"] = count
-            out[f"{target}_area"] = area / scene.dd**2
-            out[f"{target}_coverage"] = area / scene.field_area
+            lesions[target] = _separate(scene, own) or _drawn_lesions(scene, own)
+    return out | _lesion_values(scene, lesions, vessels)
+
+
+@dataclass(frozen=True)
+class _Lesions:
+    """Lesions of a target in view: centroids (n, 2) in degrees and areas (n,) in square degrees."""
+
+    uv: Floats
+    area: Floats
+
+    @property
+    def diameter(self) -> Floats:
+        """Of the circles of equal area (n,), degrees."""
+        return np.asarray(np.sqrt(4.0 * self.area / math.pi), float)
+
+
+def _lesion_values(scene: _Scene, lesions: dict[str, _Lesions], vessels: Branches) -> dict[str, float]:
+    """Presence, number, area and coverage of all; sizes and places of those that the catalogue describes in detail."""
+    out: dict[str, float] = {}
+    for target, found in lesions.items():
+        count, area = found.area.size, float(found.area.sum())
+        out |= {
+            f"{target}_presence": float(count > 0),
+            f"{target}_count": float(count),
+            f"{target}_area": area / scene.dd**2,
+            f"{target}_coverage": area / scene.field_area,
+        }
+    for target in SPOTS + PATCHES:
+        detail = _sizes(scene, lesions[target]) | _places(scene, lesions[target])
+        if target in SPOTS:
+            detail |= _rings(scene, lesions[target]) | _neighbours(scene, lesions[target], vessels)
+        else:
+            detail = {name: value for name, value in detail.items() if not name.startswith(("count", "fovea"))}
+        out |= {f"{target}_{name}": value for name, value in detail.items()}
+    burden = {"dr": SPOTS[:4], "amd": ("drusen", "patchy_hemorrhage")}
+    out |= {f"{d}_burden": sum(out[f"{target}_coverage"] for target in burden[d]) for d in burden}
+    return out | _drusen_classes(scene, lesions["drusen"]) | _severity(scene, lesions)
+
+
+def _sizes(scene: _Scene, found: _Lesions) -> dict[str, float]:
+    area = found.area / scene.dd**2 if found.area.size else np.array([NAN])
+    return {"size_mean": float(area.mean()), "size_median": float(np.median(area)), "size_largest": float(area.max())}
+
+
+def _drusen_classes(scene: _Scene, found: _Lesions) -> dict[str, float]:
+    """Numbers of small, medium and large drusen by convention (disc of 1500 um) and by the scale; diameters."""
+    out = {}
+    for ending, um in (("", 1500.0 / scene.dd), ("_scaled", scene.um)):
+        kind = np.digitize(found.diameter * um, (63.0, 125.0)) if math.isfinite(um) else None
+        for k, name in enumerate(("small", "medium", "large")):
+            out[f"drusen_count_{name}{ending}"] = NAN if kind is None else float(np.count_nonzero(kind == k))
+    diameter = found.diameter * scene.um if found.area.size else np.array([NAN])
+    out["drusen_diameter_median_um"] = float(np.median(diameter))
+    out["drusen_diameter_largest_um"] = float(diameter.max())
     return out
 
 
-def _separate(scene: _Scene, findings: Sequence[Finding]) -> tuple[float, float] | None:
-    """Number and area (square degrees) of spots in view; None where they touch, cross the border or are no spots."""
+def _quarter(axes: RetinalAxes, uv: Floats) -> Ints:
+    """Quadrant about the fovea (n,) of retinal points: place in :data:`LESION_QUADRANTS`."""
+    temporal, superior = axes.coordinates(uv, "fovea").T
+    return np.asarray(2 * (superior < 0) + (temporal < 0), np.int64)
+
+
+def _by_quarter(scene: _Scene, found: _Lesions) -> Floats:
+    """Number (4,) of lesions in each quadrant about the fovea; NaN where half of its even share is not in view."""
+    if scene.axes is None:
+        return np.full(4, NAN)
+    seen = np.bincount(_quarter(scene.axes, scene.lattice), minlength=4)
+    count = np.bincount(_quarter(scene.axes, found.uv), minlength=4)
+    return np.where(seen >= seen.sum() / 8, count, NAN)
+
+
+def _places(scene: _Scene, found: _Lesions) -> dict[str, float]:
+    """Numbers by quadrant about the fovea, quadrants involved, mean distance to the fovea."""
+    count = _by_quarter(scene, found)
+    apart = NAN
+    if scene.axes is not None and found.area.size:
+        apart = float(np.average(np.hypot(*(found.uv - scene.anatomy.fovea).T), weights=found.area)) / scene.dd
+    return {
+        **{f"count_{name}": float(n) for name, n in zip(LESION_QUADRANTS, count, strict=True)},
+        "quadrants_involved": NAN if np.isnan(count).any() else float(np.count_nonzero(count)),
+        "fovea_distance_mean": apart,
+    }
+
+
+def _rings(scene: _Scene, found: _Lesions) -> dict[str, float]:
+    """Numbers by ring of the ETDRS grid."""
+    return {
+        f"count_{name}": float(np.count_nonzero(scene.in_zone(ZONES[name], found.uv)))
+        if math.isfinite(scene.zone_areas[name])
+        else NAN
+        for name in ETDRS
+        if not ZONES[name].quadrant
+    }
+
+
+def _neighbours(scene: _Scene, found: _Lesions, vessels: Branches) -> dict[str, float]:
+    """Median distance to the nearest vessel wall; mean distance to the nearest lesion over its expectation."""
+    beside = ratio = NAN
+    if found.area.size and vessels.length >= scene.field_diameter:
+        wall = [float((np.hypot(*(vessels.uv - uv).T) - vessels.radius).min()) for uv in found.uv]
+        beside = float(np.median(np.maximum(wall, 0.0))) / scene.dd
+    n = found.area.size
+    if n >= 5:
+        apart = np.hypot(*(found.uv[:, None] - found.uv[None]).transpose(2, 0, 1))
+        np.fill_diagonal(apart, np.inf)
+        even = 0.5 * math.sqrt(scene.field_area / n) + (0.0514 + 0.041 / math.sqrt(n)) * _field_border(scene) / n
+        ratio = float(apart.min(axis=1).mean()) / even
+    return {"vessel_distance": beside, "clark_evans": ratio}
+
+
+def _field_border(scene: _Scene) -> float:
+    """Length of the border of the field of view, degrees: arcs of its circle, and chords where it is cut off."""
+    half = scene.field_diameter / 2
+    middle = scene.to_degrees(np.array([scene.view.field.x, scene.view.field.y]))
+    rim = within(scene.view, middle + 0.99 * half * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1))
+    if not rim.any():
+        return NAN
+    rim = np.roll(rim, -int(rim.argmax()))  # begins in view
+    change = np.flatnonzero(np.diff(rim.astype(int), append=1))
+    missing = np.diff(change)[::2] * 2.0 * math.pi / rim.size  # angles of the parts cut off
+    return float(half * (2.0 * math.pi - missing.sum() + 2.0 * np.sin(missing / 2).sum()))
+
+
+def _severity(scene: _Scene, lesions: dict[str, _Lesions]) -> dict[str, float]:
+    """The 4 and the 2 of the 4-2-1 rule."""
+    red = _by_quarter(scene, lesions["hemorrhage"]) + _by_quarter(scene, lesions["microaneurysm"])
+    beaded = _by_quarter(scene, lesions["venous_beading"])
+    return {
+        "npdr_421_hemorrhage": NAN if np.isnan(red).any() else float((red >= 20).all()),
+        "npdr_421_venous_beading": NAN if np.isnan(beaded).any() else float(np.count_nonzero(beaded) >= 2),
+    }
+
+
+def _separate(scene: _Scene, findings: Sequence[Finding]) -> _Lesions | None:
+    """Spots in view; None where they touch, cross the border or are no spots."""
     found = [finding.spots() for finding in findings]
     spots = [s for s in found if s is not None]
     if len(spots) < len(found):
@@ -602,7 +738,7 @@ def _separate(scene: _Scene, findings: Sequence[Finding]) -> tuple[float, float]
     if border.any() or (gap[seen][:, seen] < 2.0 * scene.px).any():
         return None
     kept = seen & (area >= _SPECK * scene.px**2)
-    return float(np.count_nonzero(kept)), float(area[kept].sum())
+    return _Lesions(centres[kept], area[kept])
 
 
 def _canvas(scene: _Scene) -> tuple[Grid, Bools]:
@@ -633,14 +769,16 @@ def _drawn_area(scene: _Scene, findings: Sequence[Finding]) -> tuple[float, floa
     return float(part.sum()) / canvas.scale**2, float(part[off_disc].sum()) / canvas.scale**2
 
 
-def _drawn_lesions(scene: _Scene, findings: Sequence[Finding]) -> tuple[float, float]:
-    """Number and area (square degrees) of the connected pieces of the union of findings in view."""
+def _drawn_lesions(scene: _Scene, findings: Sequence[Finding]) -> _Lesions:
+    """Connected pieces of the union of findings in view."""
     canvas, seen = _canvas(scene)
     distance = _union(findings, canvas)
     inside = (distance >= 0) & seen
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
+    _, labels, stats, middle = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
     lesion = stats[:, cv2.CC_STAT_AREA] >= _SPECK
     lesion[0] = False
-    grown = cv2.dilate(lesion[labels].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    part = np.clip(distance + 0.5, 0.0, 1.0)[grown & seen]
-    return float(np.count_nonzero(lesion)), float(part.sum()) / canvas.scale**2
+    labels = (np.cumsum(lesion) * lesion).astype(np.float32)[labels]
+    grown = (cv2.dilate(labels, np.ones((3, 3), np.uint8)) * seen).astype(np.int64)
+    part = np.bincount(grown.ravel(), np.clip(distance + 0.5, 0.0, 1.0).ravel(), np.count_nonzero(lesion) + 1)
+    uv = (middle[lesion] - [canvas.x0, canvas.y0]) / canvas.scale * [canvas.sign, 1]
+    return _Lesions(uv, part[1:] / canvas.scale**2)
