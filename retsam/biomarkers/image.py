@@ -265,13 +265,9 @@ class RetinalImage:
             raise Unmeasurable(Status.OUT_OF_VIEW)
         return body
 
-    @property
-    def disc_radii(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Outer edges (RAYS,) of disc and cup along rays from the disc's centroid, px; see ``outline.radii``."""
-        return self._once(("radii",), lambda: (self._radii("optic_disc"), self._radii("optic_cup")))
-
-    def _radii(self, target: str) -> NDArray[np.float64]:
-        return radii(self.body(target), (self.disc.x, self.disc.y))
+    def edge(self, target: str) -> NDArray[np.float64]:
+        """Outer edge (RAYS,) of disc or cup along rays from the disc's centroid, px; see ``outline.radii``."""
+        return self._once(("edge", target), lambda: radii(self.body(target), (self.disc.x, self.disc.y)))
 
     @property
     def fovea(self) -> tuple[float, float]:

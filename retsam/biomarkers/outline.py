@@ -65,6 +65,13 @@ def smooth(radius: Floats) -> Floats:
     return np.asarray(np.fft.irfft(spectrum, RAYS), float)
 
 
+def widths(radius: Floats) -> Floats:
+    """Extents of an outline (RAYS,) along the first half of :data:`ANGLES`, px, freed of the pixel grid."""
+    points = smooth(radius)[:, None] * np.column_stack([np.cos(ANGLES), np.sin(ANGLES)])
+    half = ANGLES[: RAYS // 2]
+    return np.asarray(np.ptp(points @ np.stack([np.cos(half), np.sin(half)]), axis=0), float)
+
+
 def extent(mask: Mask) -> tuple[float, float]:
     """Extent of a region along x and along y.
 

@@ -47,6 +47,13 @@ class _Outline:
         return float(0.5 * (self.radius_at(ANGLES) ** 2).mean() * 2.0 * math.pi)
 
     @property
+    def centroid(self) -> NDArray[np.float64]:
+        """Centre of its area (2,), degrees."""
+        radius = self.radius_at(ANGLES)
+        way = np.stack([np.cos(ANGLES), np.sin(ANGLES)])
+        return (way * radius**3).mean(axis=1) / (radius**2).mean() * (2.0 / 3.0) + self.centre
+
+    @property
     def extents(self) -> tuple[float, float]:
         """Horizontal and vertical extent, degrees."""
         across, down = np.ptp(self.points, axis=0)
@@ -239,3 +246,10 @@ def cup_disc_ratios(disc: Ellipse, cup: Outline) -> tuple[float, float, float]:
 def least_rim_ratio(disc: Ellipse, cup: Outline) -> float:
     """Narrowest rim as a fraction of the disc's radius in that direction, 0-1 (disc damage likelihood scale)."""
     return float((rim_width(disc, cup) / disc.radius_at(ANGLES)).min())
+
+
+def longest_axis_ratio(disc: Ellipse, cup: Outline) -> float:
+    """Extent of the cup over that of the disc in the direction in which the disc is longest."""
+    lie = math.radians(disc.tilt) + (math.pi / 2 if disc.semi_v >= disc.semi_u else 0.0)
+    along = cup.points @ [math.cos(lie), math.sin(lie)]
+    return float(np.ptp(along)) / (2.0 * max(disc.semi_u, disc.semi_v))

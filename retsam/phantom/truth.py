@@ -35,7 +35,7 @@ from retsam.geometry import ETDRS, ZONES, RetinalAxes, Zone
 from retsam.phantom.anatomy import Anatomy
 from retsam.phantom.branches import Bools, Branches, Floats, Ints, branches, sample, within
 from retsam.phantom.camera import View
-from retsam.phantom.disc import ANGLES, cup_disc_ratios, least_rim_ratio, sector_rim_width
+from retsam.phantom.disc import ANGLES, cup_disc_ratios, least_rim_ratio, longest_axis_ratio, sector_rim_width
 from retsam.phantom.finding import Finding
 from retsam.phantom.raster import Grid
 from retsam.taxonomy import TARGETS
@@ -73,6 +73,8 @@ _BRANCH = 20.0
 _SPECK = 2.0  # px^2
 _BORDER = 0.02 * _FRAME
 _ROUND = 0.95
+_RIM_TIE = 0.01  # dd
+_RIM_ORDER = {"isnt": ("inferior", "superior", "nasal", "temporal"), "ist": ("inferior", "superior", "temporal")}
 _STRAIGHT = 1.5 / WINDOW**2  # 1/px
 _PARABOLA = np.linalg.pinv(np.vander(np.arange(-WINDOW, WINDOW + 1), 3, increasing=True))
 
@@ -556,15 +558,32 @@ def _disc_cup(scene: _Scene) -> dict[str, float]:
     disc, cup = scene.anatomy.disc, scene.anatomy.cup
     seen = 1.0 if math.isfinite(scene.dd) else NAN
     vertical, horizontal, area = cup_disc_ratios(disc, cup)
-    out = {
+    moved = scene.axes.coordinates(cup.centroid) if scene.axes else (NAN, NAN)
+    return {
         "cup_disc_ratio_vertical": seen * vertical,
         "cup_disc_ratio_horizontal": seen * horizontal,
         "cup_disc_ratio_area": seen * area,
+        "cup_disc_ratio_longest": seen * longest_axis_ratio(disc, cup),
+        "rim_area": seen * (1.0 - area),
+        "rim_width_minimum": seen * least_rim_ratio(disc, cup),
+        "cup_decentration": float(np.hypot(*(cup.centroid - disc.centre))) / scene.dd,
+        "cup_decentration_temporal": float(moved[0]),
+        "cup_decentration_superior": float(moved[1]),
+        **_rims(scene),
     }
-    for name in QUADRANTS:
-        width = sector_rim_width(disc, cup, *scene.sector(name)) / scene.dd
-        out[f"rim_width_{name}"] = width if scene.axes else NAN
-    return out | {"rim_area": seen * (1.0 - area), "rim_width_minimum": seen * least_rim_ratio(disc, cup)}
+
+
+def _rims(scene: _Scene) -> dict[str, float]:
+    """Widths of the rim's sectors, and whether they are in order."""
+    if scene.axes is None:
+        return dict.fromkeys((*(f"rim_width_{name}" for name in QUADRANTS), "rim_isnt_rule", "rim_ist_rule"), NAN)
+    disc, cup = scene.anatomy.disc, scene.anatomy.cup
+    width = {name: sector_rim_width(disc, cup, *scene.sector(name)) / scene.dd for name in QUADRANTS}
+    out = {f"rim_width_{name}": value for name, value in width.items()}
+    for rule, order in _RIM_ORDER.items():
+        steps = np.diff([width[name] for name in order])
+        out[f"rim_{rule}_rule"] = float((steps <= _RIM_TIE).all())
+    return out
 
 
 # Findings

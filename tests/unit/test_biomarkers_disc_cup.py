@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retsam.biomarkers import REGISTRY, names
-from retsam.biomarkers.outline import ANGLES, extent, largest, radii, smooth
+from retsam.biomarkers.outline import ANGLES, extent, largest, radii, smooth, widths
 from retsam.status import Status
 from retsam.taxonomy import FOV
 from tests.eyes import assert_honest, eye_masks, grid, measured, rows
@@ -99,6 +99,56 @@ def test_concentric_circles(ratio, radius):
     for name in RIMS.values():
         assert got[name] == pytest.approx((1 - ratio) / 2, abs=0.006), name
     assert got["rim_width_minimum"] == pytest.approx(1 - ratio, abs=0.015)
+    assert got["cup_disc_ratio_longest"] == pytest.approx(ratio, abs=0.01)
+    assert got["cup_decentration"] == pytest.approx(0, abs=0.005)
+    assert got["rim_isnt_rule"] == got["rim_ist_rule"] == 1  # an even rim is in every order
+
+
+@pytest.mark.parametrize("turn", [0, 25, 90, 140])
+def test_the_longest_axis_turns_with_the_disc(turn):
+    """Half axes 50 and 40 px of the disc, 30 and 18 of the cup; the photograph's axes give other ratios."""
+    x, y = grid(SIZE)
+    t = np.radians(turn)
+    along, across = (x - X) * np.cos(t) + y * np.sin(t), y * np.cos(t) - (x - X) * np.sin(t)
+    disc, cup = ((along / a) ** 2 + (across / b) ** 2 <= 1 for a, b in ((50, 40), (30, 18)))
+    got = measured(rows("a", eye(disc, cup), LEVEL)).iloc[0]
+    assert got["cup_disc_ratio_longest"] == pytest.approx(30 / 50, abs=0.01)
+
+
+def test_extents_of_an_outline():
+    radius = radii(ellipse(0, 0, 40, 25, 128), (63.5, 63.5))
+    across = widths(radius)
+    assert across[[0, 90]] == pytest.approx([80, 50], abs=0.5)  # half a pixel
+    assert across[30] == pytest.approx(2 * np.hypot(40 * np.cos(np.pi / 6), 25 * np.sin(np.pi / 6)), abs=0.5)
+
+
+def test_the_order_of_the_rim():
+    """A cup of half axes 30 and 22 px that is moved: a right eye's temporal is left."""
+    shifts = {  # isnt, ist
+        (-2, -2): (1, 1),
+        (2, -2): (0, 1),  # nasal narrower than temporal
+        (-2, 3): (0, 0),  # inferior narrower than superior
+        (-2, 0.4): (1, 1),  # so it is, but by 0.008 disc diameters
+    }
+    made = [rows(str(s), eye(ellipse(X, 0, 50, 50), ellipse(X + s[0], s[1], 30, 22)), LEVEL) for s in shifts]
+    mirrored = rows("b", eye(ellipse(X, 0, 50, 50), ellipse(X + 2, -2, 30, 22)), LEVEL, flip=True)
+    result = measured(*made, mirrored)
+    assert list(zip(result["rim_isnt_rule"], result["rim_ist_rule"], strict=True)) == [*shifts.values(), (0, 1)]
+
+
+@settings(deadline=None, derandomize=True, max_examples=4)
+@given(st.floats(-35, 35), st.floats(-20, 20), st.floats(-20, 20))
+def test_decentration_turns_with_the_fovea(angle, temporal, superior):
+    t = np.radians(angle)  # of the fovea below the horizontal; a right eye, temporal is left
+    towards, up = np.array([-np.cos(t), np.sin(t)]), np.array([-np.sin(t), -np.cos(t)])
+    dx, dy = temporal * towards + superior * up
+    masks = eye(ellipse(X, 0, 50, 50), ellipse(X + dx, dy, 20, 20))
+    fovea = tuple(((SIZE - 1) / 2 + np.array([X, 0]) + 220 * towards) / SIZE)
+    result = measured(rows("a", masks, fovea), rows("b", masks, fovea, flip=True))
+    for _, got in result.iterrows():  # a twentieth of a pixel for each centroid
+        assert got["cup_decentration_temporal"] == pytest.approx(temporal / 100, abs=0.002)
+        assert got["cup_decentration_superior"] == pytest.approx(superior / 100, abs=0.002)
+        assert got["cup_decentration"] == pytest.approx(np.hypot(temporal, superior) / 100, abs=0.002)
 
 
 def test_vertical_is_not_horizontal():
@@ -185,7 +235,7 @@ def test_reasons():
     )
     assert_honest(result)
     for name in NAMES:
-        rim = name in RIMS.values()
+        rim = "fovea" in REGISTRY[name].requires
         assert result[f"{name}__status"].tolist() == [
             "not_segmented",
             "not_visible",

@@ -243,11 +243,29 @@ def test_a_concentric_cup_leaves_an_even_rim(ratio):
     out = measure(eye(cup=ratio * DD / 2))
     for name in ("vertical", "horizontal"):
         assert out[f"cup_disc_ratio_{name}"] == pytest.approx(ratio)
+    assert out["cup_disc_ratio_longest"] == pytest.approx(ratio)
+    assert out["cup_decentration"] == pytest.approx(0, abs=1e-9)
+    assert out["rim_isnt_rule"] == out["rim_ist_rule"] == 1
     assert out["cup_disc_ratio_area"] == pytest.approx(ratio**2)
     assert out["rim_area"] == pytest.approx(1 - ratio**2)
     assert out["rim_width_minimum"] == pytest.approx(1 - ratio)
     for quadrant in ("inferior", "superior", "nasal", "temporal"):
         assert out[f"rim_width_{quadrant}"] == pytest.approx((1 - ratio) / 2)
+
+
+def test_a_cup_that_is_off_the_middle_by_hand():
+    """A round cup of radius 1 about (0.4, -0.3): temporal and superior."""
+    angle = np.linspace(0, 2 * math.pi, RAYS, endpoint=False)
+    along, across = (0.4 * np.cos(angle) - 0.3 * np.sin(angle), 0.4 * np.sin(angle) + 0.3 * np.cos(angle))
+    disc = Ellipse((0.0, 0.0), 2.5, 3.0, tilt=20.0)
+    cup = Outline((0.0, 0.0), along + np.sqrt(1 - across**2))
+    out = measure(replace(eye(), disc=disc, cup=cup))
+    dd = 2 * math.sqrt(7.5)
+    assert out["cup_disc_ratio_longest"] == pytest.approx(1 / 3.0, rel=1e-4)
+    assert out["cup_decentration"] == pytest.approx(0.5 / dd, rel=1e-4)
+    assert out["cup_decentration_temporal"] == pytest.approx(0.4 / dd, rel=1e-4)
+    assert out["cup_decentration_superior"] == pytest.approx(0.3 / dd, rel=1e-4)
+    assert (out["rim_isnt_rule"], out["rim_ist_rule"]) == (0, 1)  # the nasal rim is wider than the superior one
 
 
 def test_disc_and_fovea_by_hand():
@@ -389,8 +407,16 @@ def test_closed_loop_tortuosity_within_two_percent(loop):
 
 
 def test_closed_loop_cup_disc_ratio_within_a_hundredth(loop):
-    for name in ("vertical", "horizontal", "area"):
+    for name in ("vertical", "horizontal", "area", "longest"):
         assert loop[loop.name == f"cup_disc_ratio_{name}"].error.median() <= 0.01
+
+
+def test_closed_loop_rim_and_decentration(loop):
+    moved = loop[loop.name.str.startswith("cup_decentration")]
+    assert moved.groupby("name").error.median().max() <= 0.005  # 0.7 px
+    rules = loop[loop.name.isin(["rim_isnt_rule", "rim_ist_rule"])]
+    assert len(rules) >= 8
+    assert (rules.error == 0).mean() >= 0.8  # the rest lies at a tie
 
 
 def test_closed_loop_areas_within_two_percent(loop):
