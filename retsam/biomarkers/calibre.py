@@ -6,8 +6,8 @@ any angle and position under 1 % on average, up to half a pixel for a single bar
 too narrow shifts every value here, so compare within one model and frame size only.
 
 Central equivalents stand for the widths of the trunks: arteries and veins are measured where they cross circles in
-zone B and the six widest of each circle are combined in pairs. Masks of arteries and veins overlap where the two
-cross, so that neither tree is broken there.
+zone B and the six widest of each circle are combined in pairs; of one half of zone B, the three widest. Masks of
+arteries and veins overlap where the two cross, so that neither tree is broken there.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retsam.biomarkers.biomarker import VASCX, VESSEL_TARGETS, Biomarker, Unmeasurable
-from retsam.biomarkers.image import MIN_CIRCLE_IN_VIEW, RetinalImage
+from retsam.biomarkers.image import MIN_CIRCLE_IN_VIEW, Region, RetinalImage
 from retsam.status import Status
 
 MIN_SEGMENTS = 3
-MIN_ZONE_SEGMENTS = 6
+MIN_REGION_SEGMENTS = 6
 WIDEST = 6  # vessels of a circle that enter a central equivalent
+WIDEST_OF_HALF = 3  # vessels of half a circle that enter one, and whose widths are given
+HALVES = {
+    "superior": "the line through disc and fovea",
+    "inferior": "the line through disc and fovea",
+    "temporal": "the perpendicular to the line from disc to fovea through the disc centre",
+    "nasal": "the perpendicular to the line from disc to fovea through the disc centre",
+}
 MIN_CIRCLES = 3
+
+_LACKING = (Status.TOO_FEW_VESSELS, Status.OUT_OF_VIEW)
 
 Floats = NDArray[np.float64]
 Combine = Callable[[Floats, Floats], Floats]
@@ -51,10 +60,26 @@ def _global(image: RetinalImage, target: str) -> float:
     return float(np.count_nonzero(image.vessels(target))) / length / image.disc.diameter
 
 
-def _zone_b(image: RetinalImage, target: str) -> float:
+def _zone(image: RetinalImage, target: str, zone: str) -> float:
+    image.centreline(target)  # the minimum-evidence rule
+    return _median_in(image, target, image.region(zone))
+
+
+def _hemifield(image: RetinalImage, target: str, side: str) -> float:
+    image.centreline(target)
+    return _median_in(image, target, image.hemifield(side))
+
+
+def _hemifield_asymmetry(image: RetinalImage, target: str) -> float:
+    superior, inferior = (_hemifield(image, target, side) for side in ("superior", "inferior"))
+    return abs(superior - inferior) / (superior + inferior)
+
+
+def _median_in(image: RetinalImage, target: str, region: Region) -> float:
+    """Median over the segments of their median width inside a region, disc diameters."""
     trace = image.centreline(target)
-    width, _ = trace.calibres(image.region("zone_b").holds(trace.xy))
-    if width.size < MIN_ZONE_SEGMENTS:
+    width, _ = trace.calibres(region.holds(trace.xy))
+    if width.size < MIN_REGION_SEGMENTS:
         raise Unmeasurable(Status.TOO_FEW_VESSELS)
     return float(np.median(width)) / image.disc.diameter
 
@@ -131,15 +156,27 @@ FORMULAS: dict[tuple[str, str], Combine] = {
 }
 
 
-def _equivalent(image: RetinalImage, target: str, formula: str, scale: float) -> float:
-    """Mean of the central equivalents of the valid circles, widths times `scale`."""
-    circles = image.crossings(target)
-    if len(circles) < MIN_CIRCLES:
-        raise Unmeasurable(Status.OUT_OF_VIEW)
-    valid = [np.sort(widths)[-WIDEST:] for widths in circles if widths.size >= WIDEST]
+def _widest(image: RetinalImage, target: str, number: int, side: str = "") -> Floats:
+    """Widths (circles, number) of the widest vessels of each valid circle of zone B, or of a half of it; ascending."""
+    circles = _circles(image, target, side)
+    valid = [np.sort(widths)[-number:] for widths in circles if widths.size >= number]
     if len(valid) < MIN_CIRCLES:
         raise Unmeasurable(Status.TOO_FEW_VESSELS)
-    return float(np.mean([central_equivalent(widths * scale, FORMULAS[target, formula]) for widths in valid]))
+    return np.array(valid)
+
+
+def _circles(image: RetinalImage, target: str, side: str = "") -> list[Floats]:
+    """Widths of the vessels that cross each circle of zone B in view."""
+    circles = image.crossings(target, side)
+    if len(circles) < MIN_CIRCLES:
+        raise Unmeasurable(Status.OUT_OF_VIEW)
+    return circles
+
+
+def _equivalent(image: RetinalImage, target: str, formula: str, scale: float) -> float:
+    """Mean of the central equivalents of the valid circles, widths times `scale`."""
+    widest = _widest(image, target, WIDEST) * scale
+    return float(np.mean([central_equivalent(widths, FORMULAS[target, formula]) for widths in widest]))
 
 
 def _equivalent_dd(image: RetinalImage, target: str) -> float:
@@ -148,6 +185,20 @@ def _equivalent_dd(image: RetinalImage, target: str) -> float:
 
 def _equivalent_um(image: RetinalImage, target: str, formula: str) -> float:
     return _equivalent(image, target, formula, image.um_per_px)
+
+
+def _equivalent_half(image: RetinalImage, target: str, side: str) -> float:
+    widest = _widest(image, target, WIDEST_OF_HALF, side) / image.disc.diameter
+    return float(np.mean([central_equivalent(widths, FORMULAS[target, "knudtson"]) for widths in widest]))
+
+
+def _top(image: RetinalImage, target: str, how: Callable[[Floats], Floats]) -> float:
+    """Mean over the circles of a summary of the three widest vessels of each."""
+    return float(how(_widest(image, target, WIDEST_OF_HALF)).mean()) / image.disc.diameter
+
+
+def _count(image: RetinalImage, target: str) -> float:
+    return float(np.mean([widths.size for widths in _circles(image, target)]))
 
 
 def _avr_knudtson(image: RetinalImage) -> float:
@@ -201,16 +252,23 @@ def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
             reference="Ortin Vela 2024, Nat Commun 15:9593",
             compute=partial(_sd, target=target),
         ),
-        entry(
-            name=f"{target}_calibre_median_zone_b",
-            label=f"{title} calibre in zone B, median",
-            definition=f"Median over the segments of the {noun} of their median width inside zone B (a median, not a "
-            "central equivalent)",
-            reference="zone B: Hubbard 1999, Ophthalmology 106:2269",
-            evidence=f"{long_enough}; half of zone B in view; {MIN_ZONE_SEGMENTS} segments {segment}",
-            reasons=(Status.TOO_FEW_VESSELS, Status.OUT_OF_VIEW),
-            compute=partial(_zone_b, target=target),
+        *(
+            entry(
+                name=f"{target}_calibre_median_{zone}",
+                label=f"{title} calibre in {word}, median",
+                definition=f"Median over the segments of the {noun} of their median width inside {word} (a median, not "
+                "a central equivalent)",
+                reference=reference,
+                evidence=f"{long_enough}; half of {word} in view; {MIN_REGION_SEGMENTS} segments {segment}",
+                reasons=_LACKING,
+                compute=partial(_zone, target=target, zone=zone),
+            )
+            for zone, word, reference in (
+                ("zone_b", "zone B", "zone B: Hubbard 1999, Ophthalmology 106:2269"),
+                ("zone_c", "zone C", "zone C: Singapore I Vessel Assessment (SIVA)"),
+            )
         ),
+        *_hemifields(target, noun, segment),
         entry(
             name=f"{target}_width_global",
             label=f"{title} width, area over length",
@@ -222,20 +280,58 @@ def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
     )
 
 
+def _hemifields(target: str, noun: str, segment: str) -> tuple[Biomarker, ...]:
+    """Calibres above and below the line through disc and fovea."""
+    title = target.capitalize()
+    long_enough = f"centreline of the {noun} at least one diameter of the field of view long"
+    axes = "disc and fovea 1.2 to 5 disc diameters apart and within 45 degrees of horizontal"
+    enough = f"a quarter of the field of view and {MIN_REGION_SEGMENTS} segments {segment}"
+    entry = partial(
+        Biomarker,
+        family="calibre",
+        requires=(target, "optic_disc", "fovea"),
+        reasons=(*_LACKING, Status.UNDEFINED),
+    )
+    return (
+        *(
+            entry(
+                name=f"{target}_calibre_median_{side}",
+                label=f"{title} calibre, {side} hemifield, median",
+                unit="dd",
+                definition=f"Median over the segments of the {noun} of their median width in the field of view, "
+                f"{side} to the line through disc and fovea",
+                reference=VASCX,
+                evidence=f"{long_enough}; {axes}; {enough} on that side",
+                compute=partial(_hemifield, target=target, side=side),
+            )
+            for side in ("superior", "inferior")
+        ),
+        entry(
+            name=f"{target}_calibre_hemifield_asymmetry",
+            label=f"{title} calibre, hemifield asymmetry",
+            unit="ratio",
+            definition="|superior - inferior| / (superior + inferior) of the two hemifields' median calibres; 0 is "
+            "symmetric",
+            reference="this project",
+            evidence=f"{long_enough}; {axes}; {enough} on either side",
+            compute=partial(_hemifield_asymmetry, target=target),
+        ),
+    )
+
+
 _KNUDTSON = "Knudtson 2003, Curr Eye Res 27:143"
 _HUBBARD = "Hubbard 1999, Ophthalmology 106:2269; Parr 1974, Am J Ophthalmol 77:472"
 _CIRCLES = (
     f"mean over the circles at 1.0, 1.1 ... 1.5 disc diameters about the disc centre of the {WIDEST} widest that cross "
     "each, combined in pairs, widest with narrowest, an odd median carried on"
 )
-_LACKING = (Status.TOO_FEW_VESSELS, Status.OUT_OF_VIEW)
 
 
-def _seen(noun: str) -> str:
-    """Minimum-evidence rule of a central equivalent."""
+def _seen(noun: str, number: int = WIDEST, of: str = "") -> str:
+    """Minimum-evidence rule of what is measured on circles that so many vessels cross."""
     long_enough = f"centreline of the {noun} at least one diameter of the field of view long"
-    circles = f"{MIN_CIRCLES} circles at least {MIN_CIRCLE_IN_VIEW:.0%} in the field of view"
-    return f"{long_enough}; {circles}, each crossed there by {WIDEST} vessels"
+    circles = f"{MIN_CIRCLES} circles with at least {MIN_CIRCLE_IN_VIEW:.0%} {of}in the field of view"
+    return f"{long_enough}; {circles}" + (f", each crossed there by {number} vessels" if number else "")
 
 
 def _central(short: str, target: str, title: str, knudtson_rule: str, hubbard_rule: str) -> tuple[Biomarker, ...]:
@@ -274,7 +370,63 @@ def _central(short: str, target: str, title: str, knudtson_rule: str, hubbard_ru
             reasons=(*_LACKING, Status.NO_SCALE, Status.UNDEFINED),
             compute=partial(_equivalent_um, target=target, formula="hubbard"),
         ),
+        *(
+            entry(
+                name=f"{short}_knudtson_{side}",
+                label=f"{title}, Knudtson, {side} half",
+                unit="dd",
+                definition=f"{title} by {knudtson_rule} of the vessels {side} to {line}: mean over the circles at "
+                f"1.0, 1.1 ... 1.5 disc diameters about the disc centre of the {WIDEST_OF_HALF} widest that cross each "
+                "there, the widest combined with the narrowest and the result with the third",
+                reference=f"{_KNUDTSON}; halves: {VASCX}",
+                requires=(target, "optic_disc", "fovea"),
+                evidence=f"{_seen(VESSEL_TARGETS[target], WIDEST_OF_HALF, 'of that half ')}; disc and fovea 1.2 to 5 "
+                "disc diameters apart and within 45 degrees of horizontal",
+                reasons=(*_LACKING, Status.UNDEFINED),
+                compute=partial(_equivalent_half, target=target, side=side),
+            )
+            for side, line in HALVES.items()
+        ),
     )
+
+
+def _zone_b_vessels(target: str, noun: str) -> tuple[Biomarker, ...]:
+    """The widest vessels that cross zone B, and how many cross it."""
+    title = target.capitalize()
+    entry = partial(Biomarker, family="calibre", requires=(target, "optic_disc"), reasons=_LACKING)
+    circles = "the circles at 1.0, 1.1 ... 1.5 disc diameters about the disc centre"
+    return (
+        *(
+            entry(
+                name=f"{target}_zone_b_width_top3_{name}",
+                label=f"{title} width in zone B, {name} of the three widest",
+                unit="dd",
+                definition=f"Mean over {circles} of the {word} width of the {WIDEST_OF_HALF} widest {noun} that cross "
+                "each (no central equivalent)",
+                reference="widest three of a ring: RetSAM's programs, there of another ring",
+                evidence=_seen(noun, WIDEST_OF_HALF),
+                compute=partial(_top, target=target, how=how),
+            )
+            for name, word, how in _TOP
+        ),
+        entry(
+            name=f"{target}_zone_b_vessel_count",
+            label=f"{title} crossings of zone B",
+            unit="count",
+            definition=f"Mean over {circles} of the number of {noun} with a known width that cross the part of each "
+            "in view; the central equivalents choose from these",
+            reference="this project",
+            evidence=_seen(noun, 0),
+            compute=partial(_count, target=target),
+        ),
+    )
+
+
+_TOP: tuple[tuple[str, str, Callable[[Floats], Floats]], ...] = (
+    ("mean", "mean", lambda widths: widths.mean(axis=1)),
+    ("max", "largest", lambda widths: widths[:, -1]),
+    ("min", "smallest", lambda widths: widths[:, 0]),
+)
 
 
 _ratio = partial(Biomarker, family="calibre", unit="ratio", requires=("artery", "vein", "optic_disc"))
@@ -314,4 +466,8 @@ _CENTRAL = (
     ),
 )
 
-BIOMARKERS = (*(b for target, noun in VESSEL_TARGETS.items() for b in _of(target, noun)), *_CENTRAL)
+BIOMARKERS = (
+    *(b for target, noun in VESSEL_TARGETS.items() for b in _of(target, noun)),
+    *_CENTRAL,
+    *(b for target in ("artery", "vein") for b in _zone_b_vessels(target, VESSEL_TARGETS[target])),
+)

@@ -63,6 +63,8 @@ CIRCLE_IN_VIEW = 0.6
 QUADRANTS = ("temporal", "inferior", "nasal", "superior")
 """In the order of angles."""
 
+HEMIFIELDS = ("superior", "inferior")
+_RINGS = ("zone_b", "zone_c")
 _FRAME = 1024  # px at which the lengths below are given
 _CALIBRE = 10.0
 _RING = 5.0  # arc per chord
@@ -177,6 +179,22 @@ class _Scene:
         points = np.column_stack([across.ravel(), down.ravel()]) + middle
         return points[within(self.view, points)]
 
+    def hemifield(self, uv: Floats, side: str) -> Bools | None:
+        """Which points (n, 2) lie on a side of the line through disc and fovea; None where too little is in view."""
+        if self.axes is None:
+            return None
+        lattice, points = ((self.axes.coordinates(xy)[:, 1] > 0) == (side == "superior") for xy in (self.lattice, uv))
+        return points if lattice.mean() >= 0.25 else None
+
+    def on_side(self, uv: Floats, side: str) -> Bools:
+        """Which points (n, 2) lie on one of the four sides of the disc centre by the axes; all if none is named."""
+        if not side:
+            return np.ones(len(uv), bool)
+        assert self.axes is not None
+        temporal, superior = self.axes.coordinates(uv).T
+        along = superior if side in HEMIFIELDS else temporal
+        return np.asarray(along > 0 if side in ("superior", "temporal") else along < 0)
+
     @property
     def cell(self) -> float:
         """Area that a lattice point stands for."""
@@ -234,17 +252,31 @@ def _calibres(scene: _Scene, tree: Branches) -> dict[str, float]:
     """Widths of segments: twice the radius, median over each segment outside the vessels of its nodes."""
     width, length = _segment_widths(scene, tree, tree.measurable)
     enough = width.size >= 3
-    in_zone = tree.measurable & scene.in_zone(ZONES["zone_b"], tree.uv)
-    zone_b, _ = _segment_widths(scene, tree, in_zone)
-    in_view = math.isfinite(scene.zone_areas["zone_b"])
+    superior, inferior = (_median_width(scene, tree, scene.hemifield(tree.uv, side)) for side in HEMIFIELDS)
     return {
         "calibre_median": float(np.median(width)) / scene.dd if enough else NAN,
         "calibre_median_um": float(np.median(width)) * scene.um if enough else NAN,
         "calibre_length_weighted": float((width * length).sum() / length.sum()) / scene.dd if enough else NAN,
         "calibre_sd": float(width.std(ddof=1)) / scene.dd if enough else NAN,
-        "calibre_median_zone_b": float(np.median(zone_b)) / scene.dd if in_view and zone_b.size >= 6 else NAN,
+        **{f"calibre_median_{zone}": _median_width(scene, tree, _seen_zone(scene, tree, zone)) for zone in _RINGS},
+        "calibre_median_superior": superior,
+        "calibre_median_inferior": inferior,
+        "calibre_hemifield_asymmetry": abs(superior - inferior) / (superior + inferior),
         "width_global": _area(tree) / tree.length / scene.dd if tree.length > 0 else NAN,
     }
+
+
+def _median_width(scene: _Scene, tree: Branches, within: Bools | None) -> float:
+    """Median width of the branches in a region, disc diameters; NaN for fewer than six, or a region out of view."""
+    if within is None:
+        return NAN
+    width, _ = _segment_widths(scene, tree, tree.measurable & within)
+    return float(np.median(width)) / scene.dd if width.size >= 6 else NAN
+
+
+def _seen_zone(scene: _Scene, tree: Branches, zone: str) -> Bools | None:
+    """Samples in a zone; None where too little of it is in view."""
+    return scene.in_zone(ZONES[zone], tree.uv) if math.isfinite(scene.zone_areas[zone]) else None
 
 
 def _segment_widths(scene: _Scene, tree: Branches, chosen: Bools) -> tuple[Floats, Floats]:
@@ -445,26 +477,47 @@ def _off_border(scene: _Scene, uv: Floats) -> Bools:
 
 
 def _equivalents(scene: _Scene, tree: Branches, target: str) -> dict[str, float]:
-    """CRAE or CRVE: mean over the circles of zone B of the six widest vessels combined in pairs.
+    """What circles of zone B cross: CRAE or CRVE, whole and of halves, the widest three vessels, and their number.
 
     Knudtson et al., Curr Eye Res 2003;27:143; Hubbard et al., Ophthalmology 1999;106:2269.
     """
-    short = {"artery": "crae", "vein": "crve"}[target]
-    in_view = [radius for radius in CIRCLES if _circle_in_view(scene, radius * scene.dd)]
-    widths = [_widths_on_circle(scene, tree, radius * scene.dd) for radius in in_view]
-    widest = [sorted(w)[-6:] for w in widths if len(w) >= 6]
-    if len(widest) < 3:
-        return dict.fromkeys((f"{short}_knudtson", f"{short}_knudtson_um", f"{short}_hubbard_um"), NAN)
-    factor = {"artery": 0.88, "vein": 0.95}[target]
-    knudtson = float(np.mean([combine_widths(w, lambda a, b: factor * math.hypot(a, b)) for w in widest]))
+    short, factor = {"artery": ("crae", 0.88), "vein": ("crve", 0.95)}[target]
+    widest, top = _widest(scene, tree, 6), np.array(_widest(scene, tree, 3)) / scene.dd
+    crossed = _circles(scene, tree)
+
+    def knudtson(circles: list[list[float]]) -> float:
+        trunks = [combine_widths(w, lambda a, b: factor * math.hypot(a, b)) for w in circles]
+        return float(np.mean(trunks)) if trunks else NAN
+
     hubbard = NAN
-    if math.isfinite(scene.um):
+    if widest and math.isfinite(scene.um):
         hubbard = float(np.mean([combine_widths([x * scene.um for x in w], HUBBARD[target]) for w in widest]))
     return {
-        f"{short}_knudtson": knudtson / scene.dd,
-        f"{short}_knudtson_um": knudtson * scene.um,
+        f"{short}_knudtson": knudtson(widest) / scene.dd,
+        f"{short}_knudtson_um": knudtson(widest) * scene.um,
         f"{short}_hubbard_um": hubbard,
+        **{f"{short}_knudtson_{side}": knudtson(_widest(scene, tree, 3, side)) / scene.dd for side in QUADRANTS},
+        f"{target}_zone_b_width_top3_mean": float(top.mean()) if top.size else NAN,
+        f"{target}_zone_b_width_top3_max": float(top[:, -1].mean()) if top.size else NAN,
+        f"{target}_zone_b_width_top3_min": float(top[:, 0].mean()) if top.size else NAN,
+        f"{target}_zone_b_vessel_count": float(np.mean([len(w) for w in crossed])) if crossed else NAN,
     }
+
+
+def _widest(scene: _Scene, tree: Branches, number: int, side: str = "") -> list[list[float]]:
+    """The widest vessels of each circle that so many cross, ascending, degrees; none for fewer than three circles."""
+    widest = [sorted(w)[-number:] for w in _circles(scene, tree, side) if len(w) >= number]
+    return widest if len(widest) >= 3 else []
+
+
+def _circles(scene: _Scene, tree: Branches, side: str = "") -> list[list[float]]:
+    """Widths of the vessels on each circle of zone B in view, or on a side of it; none for fewer than three circles."""
+    if side and scene.axes is None:
+        return []
+    in_view = [radius * scene.dd for radius in CIRCLES if _circle_in_view(scene, radius * scene.dd, side)]
+    found = [_on_circle(scene, tree, radius) for radius in in_view]
+    widths = [width[scene.on_side(uv, side)].tolist() for uv, width in found]
+    return widths if len(widths) >= 3 else []
 
 
 def _hubbard_artery(narrow: float, wide: float) -> float:
@@ -489,16 +542,16 @@ def combine_widths(widths: Sequence[float], trunk: Callable[[float, float], floa
     return left[0]
 
 
-def _circle_in_view(scene: _Scene, radius: float) -> bool:
-    """Whether enough of a circle about the disc centre lies in the field of view."""
+def _circle_in_view(scene: _Scene, radius: float, side: str = "") -> bool:
+    """Whether enough of a circle about the disc centre lies in the field of view, or of its part on a side."""
     if not math.isfinite(radius):
         return False
     circle = radius * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1) + scene.anatomy.disc.centre
-    return float(within(scene.view, circle).mean()) >= _CIRCLE_IN_VIEW
+    return float(within(scene.view, circle[scene.on_side(circle, side)]).mean()) >= _CIRCLE_IN_VIEW
 
 
-def _widths_on_circle(scene: _Scene, tree: Branches, radius: float) -> list[float]:
-    """Widths of the vessels that cross a circle about the disc centre, degrees.
+def _on_circle(scene: _Scene, tree: Branches, radius: float) -> tuple[Floats, Floats]:
+    """Places (n, 2) and widths (n,) of the vessels that cross a circle about the disc centre, degrees.
 
     Two crossings of one branch less than 10 px apart are one; what lies inside the vessels of both its nodes is none.
     """
@@ -509,7 +562,7 @@ def _widths_on_circle(scene: _Scene, tree: Branches, radius: float) -> list[floa
     again = (np.diff(branch[at], prepend=-1) == 0) & (np.diff(tree.along[at], prepend=-np.inf) < _CLOSE * scene.px)
     at = at[~again]
     part = beyond[at] / (beyond[at] - beyond[at + 1])
-    return (2.0 * (tree.radius[at] * (1 - part) + tree.radius[at + 1] * part)).tolist()
+    return tree.uv[at], 2.0 * (tree.radius[at] * (1 - part) + tree.radius[at + 1] * part)
 
 
 # Disc, cup and fovea

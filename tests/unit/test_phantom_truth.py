@@ -130,8 +130,29 @@ def test_calibres_of_bars():
     assert math.isnan(out["vein_calibre_median"])
 
 
+def test_half_of_zone_b_has_its_own_vessels():
+    widths = [0.3, 0.4, 0.5, 0.42, 0.44, 0.46]  # every 60 degrees from 0.1 rad on, temporal towards inferior
+    out = measure(eye(*spokes(widths)))
+    for side, there in {"inferior": widths[:3], "superior": widths[3:]}.items():
+        low, middle, high = sorted(there)
+        pair = 0.88 * math.hypot(low, high)
+        assert out[f"crae_knudtson_{side}"] * DD == pytest.approx(0.88 * math.hypot(pair, middle), rel=1e-6), side
+    assert out["artery_zone_b_vessel_count"] == 6
+    top = [out[f"artery_zone_b_width_top3_{name}"] * DD for name in ("min", "mean", "max")]
+    assert top == pytest.approx([0.44, 1.4 / 3, 0.5])
+    whole = eye(*spokes([0.4] * 8))
+    assert math.isnan(measure(whole, view(middle=(FIELD - 4.0, 0.0)))["crae_knudtson_nasal"]), "out of view"
+
+
+def test_calibres_above_and_below():
+    out = measure(eye(*spokes([0.3] * 8 + [0.5] * 8)))
+    assert out["artery_calibre_median_inferior"] * DD == pytest.approx(0.3)
+    assert out["artery_calibre_median_superior"] * DD == pytest.approx(0.5)
+    assert out["artery_calibre_hemifield_asymmetry"] == pytest.approx(0.25)
+
+
 def test_micrometres_need_the_scale():
-    out = measure(eye(*spokes([0.4] * 8), *spokes([0.4] * 8, "vein", 0.4)))
+    out = measure(eye(*spokes([0.4] * 12), *spokes([0.4] * 12, "vein", 0.35)))
     missing = {name for name, value in out.items() if math.isnan(value) and "branching_angle" not in name}
     assert missing == {n for n in out if REGISTRY[n].unit in ("um", "mm2")} | {"disc_torsion", "avr_hubbard"}
 
