@@ -15,6 +15,7 @@ _UNITS = {
     "dd, dd^2": "disc diameters, squared; the diameter of the circle that has the area of the image's own optic disc",
     "1/dd, 1/dd^2": "per disc diameter, per squared disc diameter",
     "um, mm2": "micrometres, square millimetres; only where the manifest gives um_per_px",
+    "px": "pixels of the photograph",
     "deg": "degrees",
     "ratio, probability": "without a unit",
     "dimension": "slope of a log-log plot, without a unit",

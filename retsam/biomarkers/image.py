@@ -303,16 +303,29 @@ class RetinalImage:
         return self._once(("region", zone), lambda: self._region(zone))
 
     def _region(self, name: str) -> Region:
+        zone, (box, inside) = ZONES[name], self._zone(name)
+        if zone.origin == "fovea":
+            inside = inside & ~self.mask("optic_disc")[box]
+        region = Region(box, inside & self.mask(FOV)[box])
+        if region.pixels < MIN_IN_VIEW * zone.area * self.disc.diameter**2:
+            raise Unmeasurable(Status.OUT_OF_VIEW)
+        return region
+
+    def _zone(self, name: str) -> tuple[tuple[slice, slice], Mask]:
+        """A zone in the frame, in view or not: its bounding box and the mask in it."""
+        return self._once(("zone", name), lambda: self._rasterise(name))
+
+    def _rasterise(self, name: str) -> tuple[tuple[slice, slice], Mask]:
         zone, disc = ZONES[name], self.disc
         centre = (disc.x, disc.y) if zone.origin == "disc" else self.fovea
         axes = self.axes if zone.quadrant or zone.origin == "fovea" else None
-        box, inside = zone.mask(self.size, centre, disc.diameter, axes)
-        if zone.origin == "fovea":
-            inside &= ~self.mask("optic_disc")[box]
-        region = Region(box, inside & self.mask(FOV)[box])
-        if region.pixels < MIN_IN_VIEW * zone.area * disc.diameter**2:
-            raise Unmeasurable(Status.OUT_OF_VIEW)
-        return region
+        return zone.mask(self.size, centre, disc.diameter, axes)
+
+    def in_view(self, name: str) -> float:
+        """Part of a zone of ``geometry.ZONES`` in the field of view, 0-1; the disc is part of it here."""
+        box, inside = self._zone(name)
+        seen = np.count_nonzero(inside & self.mask(FOV)[box])
+        return min(seen / (ZONES[name].area * self.disc.diameter**2), 1.0)
 
     def hemifield(self, side: str) -> Region:
         """Field of view on the ``superior`` or ``inferior`` side of the line through disc and fovea."""

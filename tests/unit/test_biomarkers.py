@@ -598,8 +598,12 @@ def test_no_scale_without_micrometres():
         assert result[f"{name}__status"].tolist() == ["no_scale", "ok"], name
 
 
+QUALITY = [n for n in names("quality") if not REGISTRY[n].requires]
+"""Columns of the quality table; the rest of the family comes from masks."""
+
+
 def quality_of(*images: str) -> pd.DataFrame:
-    columns = [n.removeprefix("quality_") for n in names("quality")]
+    columns = [n.removeprefix("quality_") for n in QUALITY]
     return pd.DataFrame([{"image_id": i, "status": "ok", **dict.fromkeys(columns, 0.25)} for i in images])
 
 
@@ -608,14 +612,14 @@ def test_quality_columns_come_through():
     quality.loc[1, quality.columns[2:]] = np.nan
     result = measured(*(rows(i, eye_masks(256)) for i in "abc"), quality=quality)
     assert_honest(result)
-    for name in names("quality"):
+    for name in QUALITY:
         assert result.loc[0, name] == 0.25
         assert result[f"{name}__status"].tolist() == ["ok", "not_assessed", "not_assessed"]
 
 
 def test_without_a_quality_table():
     result = measured(rows("a", eye_masks(256)))
-    assert {result.loc[0, f"{n}__status"] for n in names("quality")} == {"not_assessed"}
+    assert {result.loc[0, f"{n}__status"] for n in QUALITY} == {"not_assessed"}
 
 
 def test_progress_counts_images():
@@ -640,7 +644,8 @@ def test_registry_entries_are_complete():
         assert all((b.label, b.unit, b.definition, b.reference, b.evidence)), name
         assert set(b.requires) <= set(TARGETS), name
         assert len(set(b.statuses)) == len(b.statuses), name
-        assert (b.unit in ("um", "mm2") or name == "avr_hubbard") == (Status.NO_SCALE in b.reasons), name
+        needs_scale = b.unit in ("um", "mm2") or name == "avr_hubbard" or name.endswith("_scaled")
+        assert needs_scale == (Status.NO_SCALE in b.reasons), name
     assert len({b.label for b in REGISTRY.values()}) == len(REGISTRY)
 
 
@@ -657,7 +662,7 @@ def test_definitional_outcomes_follow_the_targets():
     for b in REGISTRY.values():
         for outcome in b.definitional:
             found.setdefault(outcome, set()).add(b.family)
-    assert found == {"dr": {"lesion"}, "amd": {"lesion"}, "glaucoma": {"disc_cup"}, "myopia": {"phenotype"}}
+    assert found == {"dr": {"lesion"}, "amd": {"lesion"}, "glaucoma": {"disc_cup", "quality"}, "myopia": {"phenotype"}}
     assert REGISTRY["drusen_area"].definitional == ("amd",)
     assert REGISTRY["macular_hole_area"].definitional == REGISTRY["crae_knudtson"].definitional == ()
 
