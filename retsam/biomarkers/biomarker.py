@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 FAMILIES: dict[str, str] = {
     "quality": "Quality of the photograph",
     "calibre": "Vessel calibre",
-    "geometry": "Vessel geometry: tortuosity and branching",
+    "geometry": "Vessel geometry: tortuosity and evenness of width",
+    "branching": "Vessel branching",
     "network": "Vessel network: density, fractal dimension, sparsity",
     "disc_fovea": "Optic disc and fovea",
     "disc_cup": "Optic disc and cup",

@@ -119,6 +119,25 @@ class Graph:
         at = at[(self.degree == degree)[self.node[at]]]
         return at[np.argsort(self.node[at], kind="stable")].reshape(-1, degree)
 
+    def walk(self, joins: Ints) -> tuple[Ints, Ints]:
+        """Line up the segments that joined ends make one vessel of.
+
+        Parameters
+        ----------
+        joins : (J, 2) int
+            Pairs of ends; no end is in two of them.
+
+        Returns
+        -------
+        entered : (S,) int
+            The end at which each outer segment is entered, vessel by vessel.
+        vessel : (S,) int
+        """
+        inside = np.arange(2 * self.size.size).reshape(-1, 2)[self.outer]
+        # Joints come first: the first pair of a closed vessel is where it is cut open.
+        order, _, ends = _order(np.concatenate([joins, inside]), np.repeat(self.outer, 2))
+        return order[::2], np.repeat(np.arange(ends.size), ends // 2)
+
 
 @dataclass(frozen=True)
 class Centreline:

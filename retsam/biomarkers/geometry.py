@@ -1,4 +1,4 @@
-"""Family geometry: how vessels bend and branch.
+"""Family geometry: how vessels bend, and how even they are.
 
 Tortuosity is measured on segments (between two branching points, crossings or ends) that are long enough for one whole
 smoothing window, 41 px of arc at a frame of 1024 px. Over arcs of circles with radii of 50 to 400 px the curvature is
@@ -6,6 +6,9 @@ within 3 % and arc/chord within 1 % of the truth. Values are weighted by length 
 runs round a hole of the mask (arc over five times its chord) is left out. Where two trunks meet end to end in the disc
 without a third, the skeleton runs out along one and back along the other: segments end at such folds, a vessel that
 winds as sharply but goes on in its direction is one.
+
+Resolved vessels (:mod:`retsam.biomarkers.tree`) run from the optic disc on through bifurcations and crossings, so that
+their long bends count, which segments between two nodes do not see.
 """
 
 from functools import partial
@@ -16,10 +19,17 @@ from numpy.typing import NDArray
 from retsam.biomarkers.biomarker import VASCX, VESSEL_TARGETS, Biomarker, Unmeasurable
 from retsam.biomarkers.centreline import Curves
 from retsam.biomarkers.image import RetinalImage
+from retsam.biomarkers.tree import ACROSS, WIDER
 from retsam.status import Status
 
+Floats = NDArray[np.float64]
+
 MIN_SEGMENTS = 3
-MIN_ANGLES = 3
+RESOLVED = (
+    "followed from the outline of the optic disc on through every bifurcation into the daughter that turns least from "
+    f"the parent's direction (one {WIDER} times as wide as the other, whatever its direction), and at nodes of four "
+    f"branches into the opposite one where neither vessel turns by more than {ACROSS:.0f} degrees"
+)
 
 
 def _arc_chord_median(image: RetinalImage, target: str) -> float:
@@ -53,26 +63,54 @@ def _inflections(image: RetinalImage, target: str) -> float:
     return float(curves.inflections.sum() / curves.arc.sum()) * image.disc.diameter
 
 
-def _angle_mean(image: RetinalImage, target: str) -> float:
-    return float(_angles(image, target).mean())
+def _resolved_median(image: RetinalImage, target: str) -> float:
+    curves = _resolved(image, target)
+    return float(np.median(curves.arc / curves.chord))
 
 
-def _angle_median(image: RetinalImage, target: str) -> float:
-    return float(np.median(_angles(image, target)))
+def _resolved_length_weighted(image: RetinalImage, target: str) -> float:
+    curves = _resolved(image, target)
+    return float((curves.arc**2 / curves.chord).sum() / curves.arc.sum())
+
+
+def _resolved_curvature(image: RetinalImage, target: str) -> float:
+    curves = _resolved(image, target)
+    return float((np.abs(curves.curvature) * curves.ds).sum() / curves.ds.sum()) * image.disc.diameter
+
+
+def _variation(image: RetinalImage, target: str) -> float:
+    return float(_unevenness(image, target)[0].mean()) / image.disc.diameter
+
+
+def _variation_relative(image: RetinalImage, target: str) -> float:
+    deviation, mean = _unevenness(image, target)
+    return float((deviation / mean).mean())
+
+
+def _unevenness(image: RetinalImage, target: str) -> tuple[Floats, Floats]:
+    """Standard deviation and mean (n,) of the width along each segment that has a calibre, px."""
+    line = image.centreline(target)
+    count = np.bincount(line.segment)
+    mean = np.bincount(line.segment, line.width) / np.maximum(count, 1)
+    squares = np.bincount(line.segment, (line.width - mean[line.segment]) ** 2)
+    enough = count >= line.calibre_points
+    if np.count_nonzero(enough) < MIN_SEGMENTS:
+        raise Unmeasurable(Status.TOO_FEW_VESSELS)
+    return np.sqrt(squares[enough] / (count[enough] - 1)), mean[enough]
+
+
+def _resolved(image: RetinalImage, target: str) -> Curves:
+    return _enough(image.tree(target).vessels)
 
 
 def _curves(image: RetinalImage, target: str) -> Curves:
-    curves = image.centreline(target).curves
+    return _enough(image.centreline(target).curves)
+
+
+def _enough(curves: Curves) -> Curves:
     if curves.arc.size < MIN_SEGMENTS:
         raise Unmeasurable(Status.TOO_FEW_VESSELS)
     return curves
-
-
-def _angles(image: RetinalImage, target: str) -> NDArray[np.float64]:
-    angles = image.centreline(target).angles
-    if angles.size < MIN_ANGLES:
-        raise Unmeasurable(Status.TOO_FEW_VESSELS)
-    return angles
 
 
 def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
@@ -140,22 +178,80 @@ def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
             requires=scaled,
             compute=partial(_inflections, target=target),
         ),
-        *(
-            entry(
-                name=f"{target}_branching_angle_{name}",
-                label=f"{title} branching angle, {name}",
-                unit="deg",
-                definition=f"{name.capitalize()} over the bifurcations of the {noun} of the smallest of the three "
-                "angles between the branches (the angle between the daughters, unless one turns back by more than 90 "
-                "degrees)",
-                reference="Zamir 1979, J Theor Biol 80:1 (angle); smallest of three: this project",
-                evidence=f"{long_enough}; {MIN_ANGLES} nodes of exactly three branches, each at least 10 px long (at a "
-                "frame of 1024 px)",
-                compute=partial(compute, target=target),
-            )
-            for name, compute in (("mean", _angle_mean), ("median", _angle_median))
+    )
+
+
+def _even(target: str, noun: str) -> tuple[Biomarker, ...]:
+    """How even the width of a segment is."""
+    entry = partial(
+        Biomarker,
+        family="geometry",
+        reference="Fraz 2015, Expert Syst Appl, doi:10.1016/j.eswa.2015.05.022 (QUARTZ)",
+        evidence=f"centreline of the {noun} at least one diameter of the field of view long; {MIN_SEGMENTS} segments "
+        "with both edges at 10 or more centreline points (at a frame of 1024 px)",
+        reasons=(Status.TOO_FEW_VESSELS,),
+    )
+    title, floor = target.capitalize(), "the pixel grid alone makes 0.2 to 0.4 px (at a frame of 1024 px)"
+    return (
+        entry(
+            name=f"{target}_width_variation",
+            label=f"{title} width variation along a segment",
+            unit="dd",
+            definition=f"Mean over the segments of the {noun} of the standard deviation of the width along each; "
+            f"{floor}",
+            requires=(target, "optic_disc"),
+            compute=partial(_variation, target=target),
+        ),
+        entry(
+            name=f"{target}_width_variation_relative",
+            label=f"{title} width variation along a segment, relative",
+            unit="ratio",
+            definition=f"Mean over the segments of the {noun} of the standard deviation of the width along each over "
+            f"its mean width; {floor}",
+            requires=(target,),
+            compute=partial(_variation_relative, target=target),
         ),
     )
 
 
-BIOMARKERS = tuple(b for target, noun in VESSEL_TARGETS.items() for b in _of(target, noun))
+def _vessels(target: str, noun: str) -> tuple[Biomarker, ...]:
+    """Tortuosity of resolved vessels."""
+    entry = partial(
+        Biomarker,
+        family="geometry",
+        unit="ratio",
+        requires=(target, "optic_disc"),
+        evidence=f"centreline of the {noun} at least one diameter of the field of view long; {MIN_SEGMENTS} vessels of "
+        "41 px of arc or more (at a frame of 1024 px)",
+        reasons=(Status.TOO_FEW_VESSELS,),
+        reference=VASCX,
+    )
+    title = target.capitalize()
+    return (
+        entry(
+            name=f"{target}_tortuosity_resolved_median",
+            label=f"{title} tortuosity of resolved vessels, median",
+            definition=f"Median over whole vessels of arc length over chord length, the {noun} {RESOLVED}",
+            compute=partial(_resolved_median, target=target),
+        ),
+        entry(
+            name=f"{target}_tortuosity_resolved_length_weighted",
+            label=f"{title} tortuosity of resolved vessels, length-weighted",
+            definition="Mean over whole vessels, weighted by arc length, of arc over chord length, the "
+            f"{noun} {RESOLVED}",
+            compute=partial(_resolved_length_weighted, target=target),
+        ),
+        entry(
+            name=f"{target}_curvature_resolved_mean_absolute",
+            label=f"{title} curvature of resolved vessels, mean absolute",
+            unit="1/dd",
+            definition=f"Integral of |kappa| ds over the length of whole vessels, the {noun} {RESOLVED}",
+            compute=partial(_resolved_curvature, target=target),
+        ),
+    )
+
+
+BIOMARKERS = (
+    *(b for target, noun in VESSEL_TARGETS.items() for b in (*_of(target, noun), *_even(target, noun))),
+    *(b for target, noun in VESSEL_TARGETS.items() if target != "vessel" for b in _vessels(target, noun)),
+)

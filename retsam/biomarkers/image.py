@@ -14,7 +14,8 @@ from retsam.biomarkers.biomarker import FINDINGS, Unmeasurable
 from retsam.biomarkers.centreline import Centreline, trace
 from retsam.biomarkers.components import Components, components
 from retsam.biomarkers.fractal import dimensions
-from retsam.biomarkers.outline import largest, pixels_in, radii
+from retsam.biomarkers.outline import ANGLES, largest, pixels_in, radii
+from retsam.biomarkers.tree import Tree, grow
 from retsam.geometry import ZONES, Frame, RetinalAxes
 from retsam.io.masks import decode
 from retsam.status import Status
@@ -393,6 +394,17 @@ class RetinalImage:
         found = [self.on_circle(target, radius) for radius in self.circles(side)]
         return [width[self.on_side(xy, side)] if side else width for xy, width in found]
 
+    def tree(self, target: str) -> Tree:
+        """Centreline of one tree of vessels as it leaves the optic disc; see :meth:`centreline`."""
+        line = self.centreline(target)
+        return self._once(("tree", target), lambda: grow(line, self._outside_disc))
+
+    def _outside_disc(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance (n,) of points from the outline of the disc, px, along the ray from its centre; negative inside."""
+        radius = self.edge("optic_disc")
+        x, y = (xy - (self.disc.x, self.disc.y)).T
+        return np.hypot(x, y) - np.interp(np.arctan2(y, x), ANGLES, radius, period=2 * np.pi)
+
     def skeleton_dimensions(self, target: str) -> dict[int, float]:
         """Box-counting dimensions D0, D1, D2 of the skeleton."""
         return self._once(("dimensions", target), lambda: dimensions(self.centreline(target).skeleton, (0, 1, 2)))
@@ -464,7 +476,7 @@ class RetinalImage:
 
 
 def _known(number: float | None) -> bool:
-    """Whether a cell of a masks table holds a number that can be used."""
+    """Whether a number of a row is there and finite."""
     return number is not None and bool(np.isfinite(number))
 
 

@@ -1,11 +1,33 @@
 """The registry: every biomarker by name, in the order of tables and of the data dictionary."""
 
-from retsam.biomarkers import calibre, disc_cup, disc_fovea, geometry, lesion, lesion_place, network, phenotype, quality
+from retsam.biomarkers import (
+    branching,
+    calibre,
+    disc_cup,
+    disc_fovea,
+    geometry,
+    lesion,
+    lesion_place,
+    network,
+    phenotype,
+    quality,
+)
 from retsam.biomarkers.biomarker import FAMILIES, Biomarker
 
 REGISTRY: dict[str, Biomarker] = {
     b.name: b
-    for family in (quality, calibre, geometry, network, disc_fovea, disc_cup, phenotype, lesion, lesion_place)
+    for family in (
+        quality,
+        calibre,
+        geometry,
+        branching,
+        network,
+        disc_fovea,
+        disc_cup,
+        phenotype,
+        lesion,
+        lesion_place,
+    )
     for b in family.BIOMARKERS
 }
 

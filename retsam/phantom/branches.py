@@ -100,6 +100,21 @@ class Branches:
         graph = coo_array((np.ones(pairs[0].size, np.int8), pairs), shape=(k, k))
         return connected_components(graph, directed=False)[1].astype(np.int64)
 
+    @cached_property
+    def node_ends(self) -> tuple[Ints, Ints, Ints]:
+        """Ends (E,) of branches at nodes, joined nodes as one: node, branch, and 1 for a start and -1 for a stop."""
+        outer = np.flatnonzero(~self.inner)
+        starts, stops = outer[self.start[outer] >= 0], outer[self.stop[outer] >= 0]
+        node = self.node_names[np.concatenate([self.start[starts], self.stop[stops]])]
+        return node, np.concatenate([starts, stops]), np.repeat([1, -1], [starts.size, stops.size])
+
+    def sample_at(self, branch: Ints, sign: Ints, distance: Floats) -> Ints:
+        """Samples nearest to a distance along branches from their start (sign 1) or stop (-1)."""
+        whole = self.along[self.last[branch]]
+        along = np.clip(np.where(sign > 0, distance, whole - distance), 0.0, whole)
+        spacing = whole / np.maximum(self.last[branch] - self.first[branch], 1)
+        return self.first[branch] + np.rint(along / np.maximum(spacing, 1e-12)).astype(np.int64)
+
     @property
     def length(self) -> float:
         """Of all branches, degrees."""

@@ -37,6 +37,7 @@ from retsam.phantom.branches import Bools, Branches, Floats, Ints, branches, sam
 from retsam.phantom.camera import View
 from retsam.phantom.disc import ANGLES, cup_disc_ratios, least_rim_ratio, longest_axis_ratio, sector_rim_width
 from retsam.phantom.finding import Finding
+from retsam.phantom.forks import Forks, forks, vessels
 from retsam.phantom.raster import Grid
 from retsam.taxonomy import TARGETS
 
@@ -72,6 +73,7 @@ _CLOSE = 10.0
 _CIRCLE_IN_VIEW = 0.6
 _DISC_CUT = 0.05
 _BRANCH = 20.0
+_BIFURCATIONS = 5
 _SPECK = 2.0  # px^2
 _BORDER = 0.02 * _FRAME
 _ROUND = 0.95
@@ -111,6 +113,7 @@ def values(anatomy: Anatomy, view: View, *, um_per_px: float | None = None) -> d
         for measure in (_calibres, _geometry, _network):
             out |= {f"{target}_{name}": value if enough else NAN for name, value in measure(scene, tree).items()}
         if target != "vessel":
+            out |= {f"{target}_{name}": value if enough else NAN for name, value in _branching(scene, tree).items()}
             out |= {n: value if enough else NAN for n, value in _equivalents(scene, tree, target).items()}
     out["avr_knudtson"] = out["crae_knudtson"] / out["crve_knudtson"]
     out["avr_hubbard"] = out["crae_hubbard_um"] / out["crve_hubbard_um"]
@@ -310,9 +313,31 @@ def _geometry(scene: _Scene, tree: Branches) -> dict[str, float]:
     """Tortuosity of the segments with one whole smoothing window, and angles at bifurcations."""
     angles = _branching_angles(scene, tree)
     enough = angles.size >= 3
-    return _tortuosity(scene, tree) | {
-        "branching_angle_mean": float(angles.mean()) if enough else NAN,
-        "branching_angle_median": float(np.median(angles)) if enough else NAN,
+    return (
+        _tortuosity(scene, tree)
+        | _width_variation(scene, tree)
+        | {
+            "branching_angle_mean": float(angles.mean()) if enough else NAN,
+            "branching_angle_median": float(np.median(angles)) if enough else NAN,
+        }
+    )
+
+
+def _width_variation(scene: _Scene, tree: Branches) -> dict[str, float]:
+    """Standard deviation of the width along the segments that have a calibre."""
+    branch, width = tree.of_sample[tree.measurable], 2.0 * tree.radius[tree.measurable]
+    first, last = np.flatnonzero(np.diff(branch, prepend=-1)), np.flatnonzero(np.diff(branch, append=-1))
+    steps = tree.steps[tree.measurable]
+    enough = steps[last] - steps[first] + scene.px >= _CALIBRE * scene.px
+    count = np.maximum(last - first + 1, 2)
+    mean = np.add.reduceat(width, first) / count if first.size else np.zeros(0)
+    squares = np.add.reduceat((width - np.repeat(mean, last - first + 1)) ** 2, first) if first.size else np.zeros(0)
+    deviation = np.sqrt(squares / (count - 1))[enough]
+    if deviation.size < 3:
+        return {"width_variation": NAN, "width_variation_relative": NAN}
+    return {
+        "width_variation": float(deviation.mean()) / scene.dd,
+        "width_variation_relative": float((deviation / mean[enough]).mean()),
     }
 
 
@@ -329,7 +354,7 @@ def _tortuosity(scene: _Scene, tree: Branches) -> dict[str, float]:
     if np.count_nonzero(long) < 3:
         return out
     first, last, arc, chord = first[long], last[long], arc[long], chord[long]
-    curvature, share, turns, twist = _curvatures(tree, first, last, scene.px)
+    curvature, share, turns, twist = _curvatures(tree.uv, first, last, scene.px)
     return {
         "tortuosity_arc_chord_median": float(np.median(arc / chord)),
         "tortuosity_arc_chord_length_weighted": float((arc**2 / chord).sum() / arc.sum()),
@@ -340,8 +365,8 @@ def _tortuosity(scene: _Scene, tree: Branches) -> dict[str, float]:
     }
 
 
-def _curvatures(tree: Branches, first: Ints, last: Ints, px: float) -> tuple[Floats, Floats, Ints, Floats]:
-    """Curvature and inflections of branches between samples ``first`` and ``last``.
+def _curvatures(path: Floats, first: Ints, last: Ints, px: float) -> tuple[Floats, Floats, Ints, Floats]:
+    """Curvature and inflections of a path (n, 2) between samples ``first`` and ``last``.
 
     A corner of a line has no curvature, so it needs a scale: it is that of the least-squares parabola over
     :data:`WINDOW` px to either side, near the ends that of the outermost whole window.
@@ -356,14 +381,14 @@ def _curvatures(tree: Branches, first: Ints, last: Ints, px: float) -> tuple[Flo
     twist : (M,) float
         Sum over the pieces between the changes of arc/chord - 1.
     """
-    road = np.append(0.0, np.cumsum(np.hypot(*np.diff(tree.uv, axis=0).T)))
+    road = np.append(0.0, np.cumsum(np.hypot(*np.diff(path, axis=0).T)))
     length = road[last] - road[first]
     count = np.maximum((length / px).astype(np.int64), 2 * WINDOW) + 1
     begin, of_point = np.cumsum(count) - count, np.repeat(np.arange(count.size), count)
     step = length / (count - 1)
     place = np.arange(of_point.size) - begin[of_point]
     at = road[first][of_point] + place * step[of_point]
-    uv = np.stack([np.interp(at, road, tree.uv[:, axis]) for axis in (0, 1)], axis=1)
+    uv = np.stack([np.interp(at, road, path[:, axis]) for axis in (0, 1)], axis=1)
     centre = np.clip(np.arange(of_point.size), begin[of_point] + WINDOW, (begin + count)[of_point] - 1 - WINDOW)
     slope, bend = (correlate1d(uv, weights, axis=0, mode="nearest")[centre] for weights in _PARABOLA[1:])
     # Where a line turns back within the window the parabola hardly moves on: at least 0.2 px per px.
@@ -380,27 +405,18 @@ def _curvatures(tree: Branches, first: Ints, last: Ints, px: float) -> tuple[Flo
     return curvature, (step / length.sum())[of_point], turns, twist
 
 
-def _node_ends(tree: Branches) -> tuple[Ints, Ints, Ints]:
-    """Ends of branches at nodes: node, branch, and 1 for a start and -1 for a stop; nodes that are one joined."""
-    outer = np.flatnonzero(~tree.inner)
-    starts, stops = outer[tree.start[outer] >= 0], outer[tree.stop[outer] >= 0]
-    node = tree.node_names[np.concatenate([tree.start[starts], tree.stop[stops]])]
-    sign = np.repeat([1, -1], [starts.size, stops.size])
-    return node, np.concatenate([starts, stops]), sign
-
-
 def _branching_angles(scene: _Scene, tree: Branches) -> Floats:
     """Smallest of the three angles (A,) at each bifurcation, degrees.
 
     The direction of a branch is that from where it leaves the vessel at the node to 20 px further on.
     """
-    node, branch, sign = _node_ends(tree)
+    node, branch, sign = tree.node_ends
     reach = np.append(tree.node_radius, 0.0)[np.where(sign > 0, tree.start[branch], tree.stop[branch])]
     other = np.append(tree.node_radius, 0.0)[np.where(sign > 0, tree.stop[branch], tree.start[branch])]
     whole = tree.along[tree.last[branch]]
     far = np.minimum(reach + _BRANCH * scene.px, whole - other)
     usable = far - reach >= 0.5 * _BRANCH * scene.px
-    direction = _at(tree, branch, sign, far) - _at(tree, branch, sign, reach)
+    direction = tree.uv[tree.sample_at(branch, sign, far)] - tree.uv[tree.sample_at(branch, sign, reach)]
     direction /= np.maximum(np.hypot(*direction.T), 1e-12)[:, None]
     three = (np.bincount(node, minlength=node.max(initial=-1) + 1) == 3)[node]
     order = np.flatnonzero(three)[np.argsort(node[three], kind="stable")]
@@ -409,18 +425,67 @@ def _branching_angles(scene: _Scene, tree: Branches) -> Floats:
     return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1, 1))).min(axis=1, initial=180), float)
 
 
-def _at(tree: Branches, branch: Ints, sign: Ints, distance: Floats) -> Floats:
-    """Points (n, 2) at a distance along branches from their start (sign 1) or stop (-1); nearest samples."""
-    whole = tree.along[tree.last[branch]]
-    along = np.clip(np.where(sign > 0, distance, whole - distance), 0.0, whole)
-    spacing = whole / np.maximum(tree.last[branch] - tree.first[branch], 1)
-    index = tree.first[branch] + np.rint(along / np.maximum(spacing, 1e-12)).astype(np.int64)
-    return tree.uv[index]
+def _branching(scene: _Scene, tree: Branches) -> dict[str, float]:
+    """Bifurcations outside the disc, whole vessels, and where a tree leaves the disc; all need the whole disc."""
+    found, seen = forks(tree, scene.px), 1.0 if math.isfinite(scene.dd) else NAN
+    out = _fork_shapes(scene, tree, found) | _resolved(scene, tree, found)
+    inside = scene.anatomy.disc.level(*tree.uv.astype(np.float32).T) <= 1
+    leaves = int(np.count_nonzero((np.diff(inside) != 0) & (np.diff(tree.of_sample) == 0)))
+    out["startpoint_count"] = float(leaves) if leaves else NAN
+    return {name: seen * value for name, value in out.items()}
+
+
+def _fork_shapes(scene: _Scene, tree: Branches, found: Forks) -> dict[str, float]:
+    """Widths of parents and daughters, and lengths of parents between two bifurcations."""
+    off_disc = scene.anatomy.disc.level(*tree.node_uv.astype(np.float32).T) > 1
+    known = np.isfinite(found.width).all(axis=1) & off_disc[found.node]
+    parent, one, other = found.width[known].T
+    wide, narrow = np.maximum(one, other), np.minimum(one, other)
+    branch = found.branch[known, 0]
+    before = tree.start[branch]
+    between = (before >= 0) & np.append(off_disc, False)[before]
+    exponents = [_murray(*widths) for widths in zip(parent, wide, narrow, strict=True) if widths[0] > widths[1]]
+    values = {
+        "branching_coefficient": (wide**2 + narrow**2) / parent**2,
+        "junctional_exponent_deviation": np.cbrt(parent**3 - wide**3 - narrow**3) / parent,
+        "branching_asymmetry": (narrow / wide) ** 2,
+        "murray_exponent": np.array(exponents),
+        "length_diameter_ratio": (tree.along[tree.last[branch]] / parent)[between],
+    }
+    return {name: float(np.median(v)) if v.size >= _BIFURCATIONS else NAN for name, v in values.items()}
+
+
+def _murray(parent: float, wide: float, narrow: float) -> float:
+    """Exponent x of ``parent^x = wide^x + narrow^x``, by halving."""
+    low, high = 0.0, math.log(2) / math.log(parent / wide)  # as if both were as wide as the wider
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (wide / parent) ** middle + (narrow / parent) ** middle > 1 else (low, middle)
+    return (low + high) / 2
+
+
+def _resolved(scene: _Scene, tree: Branches, found: Forks) -> dict[str, float]:
+    """Tortuosity of whole vessels outside the disc."""
+    names = ("tortuosity_resolved_median", "tortuosity_resolved_length_weighted", "curvature_resolved_mean_absolute")
+    uv, first, last = vessels(tree, found, scene.anatomy.disc.level(*tree.uv.astype(np.float32).T) > 1)
+    road = np.append(0.0, np.cumsum(np.hypot(*np.diff(uv, axis=0).T)))
+    arc, chord = road[last] - road[first], np.hypot(*(uv[last] - uv[first]).T)
+    long = (arc >= 2 * WINDOW * scene.px) & (arc <= _RING * chord)
+    if np.count_nonzero(long) < 3:
+        return dict.fromkeys(names, NAN)
+    arc, chord = arc[long], chord[long]
+    curvature, share, _, _ = _curvatures(uv, first[long], last[long], scene.px)
+    values = (
+        np.median(arc / chord),
+        (arc**2 / chord).sum() / arc.sum(),
+        (np.abs(curvature) * share).sum() * scene.dd,
+    )
+    return dict(zip(names, map(float, values), strict=True))
 
 
 def _network(scene: _Scene, tree: Branches) -> dict[str, float]:
     """Densities and counts."""
-    node, _, _ = _node_ends(tree)
+    node, _, _ = tree.node_ends
     forks = int(np.count_nonzero(np.bincount(node) == 3)) if node.size else 0
     ends = int(np.count_nonzero(_off_border(scene, tree.ends)))
     per_length = scene.dd / tree.length if tree.length > 0 else NAN

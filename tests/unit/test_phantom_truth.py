@@ -153,7 +153,7 @@ def test_calibres_above_and_below():
 
 def test_micrometres_need_the_scale():
     out = measure(eye(*spokes([0.4] * 12), *spokes([0.4] * 12, "vein", 0.35)))
-    missing = {name for name, value in out.items() if math.isnan(value) and "branching_angle" not in name}
+    missing = {name for name, value in out.items() if math.isnan(value) and REGISTRY[name].family != "branching"}
     assert missing == {n for n in out if REGISTRY[n].unit in ("um", "mm2")} | {"disc_torsion", "avr_hubbard"}
 
 
@@ -201,6 +201,35 @@ def test_symmetric_forks_have_their_angle(angle):
     assert out["artery_bifurcation_count"] == len(places)
     assert out["artery_endpoint_count"] == 3 * len(places)
     assert out["artery_length_density"] == pytest.approx(15 * len(places) / (math.pi * FIELD**2) * DD, rel=2e-3)
+
+
+def test_forks_know_their_parents():
+    places = [(-6.0, -14.0), (8.0, -8.0), (-8.0, 13.0), (8.0, 8.0), (-12.0, -6.0), (0.0, 18.0)]
+    tree = [s for k, place in enumerate(places) for s in fork(place, 60.0, first=3 * k, width=0.4)]
+    out = measure(eye(*tree))
+    assert out["artery_branching_coefficient"] == pytest.approx(2 * 0.8**2)
+    assert out["artery_junctional_exponent_deviation"] == pytest.approx(-((2 * 0.8**3 - 1) ** (1 / 3)))
+    assert out["artery_branching_asymmetry"] == pytest.approx(1.0)
+    assert out["artery_murray_exponent"] == pytest.approx(math.log(2) / math.log(1 / 0.8))
+    assert math.isnan(out["artery_length_diameter_ratio"]), "no parent has a node before it"
+    assert math.isnan(out["artery_startpoint_count"]), "none begins in the disc"
+    assert out["artery_width_variation"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_length_of_a_parent_is_that_between_two_nodes():
+    tree = []
+    for k, (turn, length) in enumerate(
+        zip(np.radians([20.0, 92.0, 164.0, 236.0, 308.0]), (5, 6, 7, 8, 9), strict=True)
+    ):
+        out, side = np.array([math.cos(turn), math.sin(turn)]), np.array([-math.sin(turn), math.cos(turn)])
+        first, second, base = 6.0 * out, (6.0 + length) * out, 5 * k
+        tree += [line(tuple(2.0 * out), tuple(first), 0.5), line(tuple(first), tuple(second), 0.4, parent=base)]
+        tree.append(line(tuple(first), tuple(first + 3 * side + 3 * out), 0.3, parent=base))
+        tree += [line(tuple(second), tuple(second + 3 * out + s * side), 0.3, parent=base + 1) for s in (-1, 1)]
+    found = measure(eye(*tree))
+    assert found["artery_length_diameter_ratio"] == pytest.approx(7 / 0.4, rel=1e-3)
+    assert found["artery_startpoint_count"] == 5
+    assert found["artery_tortuosity_resolved_median"] == pytest.approx(1.0, abs=0.02), "straight on, or nearly"
 
 
 def test_a_vessel_without_side_branches_is_one_segment():
@@ -425,6 +454,25 @@ def test_closed_loop_tortuosity_within_two_percent(loop):
     error = relative(loop, names)
     assert len(error) == 6
     assert error.max() <= 0.02
+
+
+def test_closed_loop_branching(loop):
+    # Half a pixel on widths of 6 px is 8 %, twice that in a square; medians over 10 to 40 forks have a third of it.
+    limits = {
+        "branching_coefficient": 0.08,
+        "branching_asymmetry": 0.06,
+        "junctional_exponent_deviation": 0.15,
+        "murray_exponent": 0.45,
+        "length_diameter_ratio": 1.0,
+        "startpoint_count": 0.0,
+        "tortuosity_resolved_median": 0.02,
+        "tortuosity_resolved_length_weighted": 0.02,
+        "curvature_resolved_mean_absolute": 0.1,
+    }
+    for target in ("artery", "vein"):
+        for name, limit in limits.items():
+            error = loop[loop.name == f"{target}_{name}"].error
+            assert error.size >= 4 and error.median() <= limit, (target, name, error.median())
 
 
 def test_closed_loop_cup_disc_ratio_within_a_hundredth(loop):
