@@ -181,6 +181,11 @@ class Config(_Block):
         description="Adjustment columns of the manifest, or gradability; null takes those of age and sex that the "
         "manifest has.",
     )
+    asymmetry: bool = Field(
+        False,
+        description="Also compare the two eyes of each participant: columns NAME__right_minus_left and NAME__asymmetry "
+        "of cohort/participants.parquet for every biomarker.",
+    )
     association: AssociationConfig = Field(default_factory=AssociationConfig, description="Association models.")
     report: ReportConfig = Field(default_factory=ReportConfig, description="The report.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="Training, only where asked for.")

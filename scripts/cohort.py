@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from retsam import tables
-from retsam.biomarkers import REGISTRY
+from retsam.biomarkers import REGISTRY, exposures
 from retsam.cohort import build_cohort, write_cohort
 from retsam.logs import job_log
 from retsam.planning import read_plan
@@ -19,6 +19,7 @@ with job_log(snakemake.log[0]):
         biomarker_names=list(REGISTRY),
         outcomes=plan.outcomes,
         covariates=list(dict.fromkeys([*plan.covariates, *adjusted])),
+        asymmetry=[b.name for b in exposures()] if snakemake.params.asymmetry else [],
     )
     write_cohort(cohort, Path(snakemake.output.images).parent)
     for stage in cohort.flow["stages"]:

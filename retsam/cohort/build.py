@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from retsam.cohort.asymmetry import asymmetry as between_eyes
 from retsam.cohort.flow import STAGES, describe_flow
 from retsam.cohort.join import join_images
 from retsam.status import Status
@@ -68,7 +69,8 @@ class Cohort:
     participants : DataFrame
         One row per (participant, visit): participant_id, visit, n_eyes, n_images, age, sex, camera, site, gradability
         (mean), flagged (any eye), outcomes (any eye), covariates (mean if numeric, else the first known), biomarkers
-        (mean of the eyes with a value) and their statuses (ok if any eye is, else that of the first eye).
+        (mean of the eyes with a value) and their statuses (ok if any eye is, else that of the first eye); where it
+        was asked for, right against left eye.
     flow : dict
         JSON-serialisable; see :func:`retsam.cohort.flow.describe_flow`.
     """
@@ -88,6 +90,7 @@ def build_cohort(
     biomarker_names: Sequence[str] | None = None,
     outcomes: Sequence[str] = (),
     covariates: Sequence[str] = (),
+    asymmetry: Sequence[str] = (),
 ) -> Cohort:
     """Build the cohort tables.
 
@@ -108,6 +111,9 @@ def build_cohort(
     outcomes, covariates : sequence of str
         Columns of the manifest (a covariate may also be a quality column, such as gradability). One that is nowhere
         is NaN throughout and said so in the flow. Outcome values other than 0 and 1 count as unknown.
+    asymmetry : sequence of str
+        Biomarkers, of those taken, of which the participants' table says how much the two eyes differ; see
+        :func:`retsam.cohort.asymmetry.asymmetry`.
 
     Returns
     -------
@@ -143,6 +149,8 @@ def build_cohort(
     extra = [c for c in covariates if c not in (*KEYS, *outcomes, *names)]  # what the tables do not hold anyway
     eyes, eye_conflicts = _eyes(images, eye_codes, names, outcomes, extra)
     participants = _participants(eyes, names, outcomes, extra)
+    if asymmetry:
+        participants = pd.concat([participants, between_eyes(eyes, _visit_codes(eyes), asymmetry)], axis=1)
     flow = describe_flow(
         images,
         eyes,

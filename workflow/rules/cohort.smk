@@ -28,5 +28,6 @@ rule cohort:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         policy=CONFIG.quality.policy,
+        asymmetry=CONFIG.asymmetry,
     script:
         "../../scripts/cohort.py"
