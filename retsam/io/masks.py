@@ -49,6 +49,8 @@ def decode(rle: str, size: int) -> NDArray[np.bool_]:
     runs = run_lengths(rle)
     if runs.sum() != size * size or runs.min() < 0:
         raise ValueError(f"not the run lengths of a mask of side {size}; segment this image again")
+    if runs.size == 1:
+        return np.zeros((size, size), bool)
     by_column = np.repeat((np.arange(runs.size) % 2).astype(np.uint8), runs).reshape(size, size)
     return cv2.transpose(by_column).view(np.bool_)
 
