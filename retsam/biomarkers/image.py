@@ -434,6 +434,14 @@ class RetinalImage:
 
     # Findings
 
+    @property
+    def crescent(self) -> Mask:
+        """Peripapillary atrophy (size, size) in the field of view, outside the disc."""
+        return self._once(
+            ("crescent",),
+            lambda: self.mask("peripapillary_atrophy") & self.mask(FOV) & ~self.body("optic_disc"),
+        )
+
     def lesions(self, target: str) -> Components:
         """Lesions in the field of view; specks of under ``MIN_LESION`` px at 1024 left out."""
         return self._once(("lesions", target), lambda: self._lesions(target))

@@ -90,7 +90,8 @@ def _diameter_um(image: RetinalImage, target: str, statistic: str) -> float:
     return float(_STATISTICS[statistic](diameters(some(image, target)))) * image.um_per_px
 
 
-def _shape(image: RetinalImage, target: str, measure: str) -> float:
+def shape(image: RetinalImage, target: str, measure: str) -> float:
+    """Mean circularity, solidity or aspect ratio of the components of a target that are large enough for a shape."""
     found = image.lesions(target)
     large = np.flatnonzero(found.area >= MIN_SHAPE * (image.size / 1024) ** 2)
     if not large.size:
@@ -186,7 +187,7 @@ def _shapes(target: str) -> tuple[Biomarker, ...]:
             requires=(target,),
             evidence="a lesion of 30 px or more at a frame of 1024 px; smaller ones have no shape",
             reasons=(Status.UNDEFINED,),
-            compute=partial(_shape, target=target, measure=measure),
+            compute=partial(shape, target=target, measure=measure),
         )
         for measure, formula in formulas.items()
     )

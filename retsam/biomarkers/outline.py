@@ -58,6 +58,33 @@ def radii(mask: Mask, centre: tuple[float, float]) -> Floats:
     return np.where(inside.any(axis=1), along[last] + STEP * (before - 0.5) / fall, 0.0)
 
 
+def beyond(mask: Mask, centre: tuple[float, float], edge: Floats, reach: float) -> Floats:
+    """Length of a mask along each ray, from an edge on.
+
+    Parameters
+    ----------
+    mask : (size, size) bool
+    centre : (float, float)
+        X and y, px.
+    edge : (RAYS,) float
+        Where on each ray to begin, px from the centre.
+    reach : float
+        How far to go on, px.
+
+    Returns
+    -------
+    (RAYS,) float
+        Px, to :data:`STEP`; gaps do not count.
+    """
+    if not mask.any():
+        return np.zeros(RAYS)
+    along = edge[:, None] + np.arange(STEP / 2, reach, STEP)
+    x = (centre[0] + np.cos(ANGLES)[:, None] * along).astype(np.float32)
+    y = (centre[1] + np.sin(ANGLES)[:, None] * along).astype(np.float32)
+    values = cv2.remap(mask.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(np.count_nonzero(values >= 0.5, axis=1) * STEP, np.float64)
+
+
 def smooth(radius: Floats) -> Floats:
     """Free an outline (RAYS,) of the pixel grid by its first ``HARMONICS`` Fourier terms."""
     spectrum = np.fft.rfft(radius)

@@ -17,7 +17,8 @@ Where truth and measurement differ by definition
 - Vessels that touch without crossing stay two vessels.
 - Arcs are those of the centreline itself; curvature is taken over the catalogue's window, since a line with corners has
   none without a scale.
-- Not given, for they are measures of a pixel picture: fractal dimensions, lacunarity, sparsity, artifacts.
+- Not given, for they are measures of a pixel picture: fractal dimensions, lacunarity, sparsity, artifacts; shapes and
+  dispersion of the pieces of tessellation, which is one net that patches of the eye hide.
 - Not given, for lesions are centroids and areas here, without an outline: their shapes, their least distance to the
   fovea, their areas in the rings of the ETDRS grid, hard exudate at the fovea.
 """
@@ -54,6 +55,9 @@ LESION_QUADRANTS = ("superotemporal", "superonasal", "inferotemporal", "inferona
 PICTURE_FINDINGS = ("artifact",)
 """Lesion targets that belong to the photograph and not to the eye; they have no value here."""
 
+ATROPHIES = ("peripapillary_atrophy", "diffuse_atrophy", "patchy_atrophy")
+"""Targets that together are the atrophy of the myopic eye."""
+
 NAN = math.nan
 WINDOW = 20
 """Half width of the window that curvature is taken over, px at a frame of 1024 px."""
@@ -78,6 +82,9 @@ _SPECK = 2.0  # px^2
 _BORDER = 0.02 * _FRAME
 _ROUND = 0.95
 _RIM_TIE = 0.01  # dd
+_CRESCENT = 0.02  # dd
+_TESSELLATED = 0.0222
+_ATROPHIC = 0.01  # dd^2
 _RIM_ORDER = {"isnt": ("inferior", "superior", "nasal", "temporal"), "ist": ("inferior", "superior", "temporal")}
 _STRAIGHT = 1.5 / WINDOW**2  # 1/px
 _PARABOLA = np.linalg.pinv(np.vander(np.arange(-WINDOW, WINDOW + 1), 3, increasing=True))
@@ -712,18 +719,87 @@ def _findings(scene: _Scene, vessels: Branches) -> dict[str, float]:
     by_target: dict[str, list[Finding]] = {}
     for finding in scene.anatomy.findings:
         by_target.setdefault(finding.target, []).append(finding)
-    out: dict[str, float] = {}
     lesions: dict[str, _Lesions] = {}
     for target, entry in TARGETS.items():
         own = by_target.get(target, [])
-        if entry.group == "phenotype":
-            area, outside = _drawn_area(scene, own)
-            out[f"{target}_coverage"] = area / scene.field_area
-            if target == "peripapillary_atrophy":
-                out[f"{target}_area"] = outside / scene.anatomy.disc.area if math.isfinite(scene.dd) else NAN
-        elif entry.group.startswith("lesion") and target not in PICTURE_FINDINGS:
+        if entry.group.startswith("lesion") and target not in PICTURE_FINDINGS:
             lesions[target] = _separate(scene, own) or _drawn_lesions(scene, own)
-    return out | _lesion_values(scene, lesions, vessels)
+    return _phenotypes(scene, by_target) | _lesion_values(scene, lesions, vessels)
+
+
+@dataclass(frozen=True)
+class _Cover:
+    """What findings cover in view: points (n, 2) in degrees and the area (n,) that each stands for, square degrees."""
+
+    uv: Floats
+    area: Floats
+
+    def inside(self, scene: _Scene, *zones: str) -> float:
+        """Part of zones that is covered; NaN where not enough of one is in view."""
+        whole = sum(scene.zone_areas[zone] for zone in zones)
+        if not math.isfinite(whole):
+            return NAN
+        return float(sum(self.area[scene.in_zone(ZONES[zone], self.uv)].sum() for zone in zones)) / whole
+
+
+def _cover(scene: _Scene, findings: Sequence[Finding]) -> _Cover:
+    if not findings:
+        return _Cover(np.zeros((0, 2)), np.zeros(0))
+    canvas, seen = _canvas(scene)
+    part = np.clip(_union(findings, canvas) + 0.5, 0.0, 1.0) * seen
+    row, column = np.nonzero(part)
+    uv = (np.column_stack([column, row]) - [canvas.x0, canvas.y0]) / canvas.scale * [canvas.sign, 1]
+    return _Cover(uv, part[row, column] / canvas.scale**2)
+
+
+def _phenotypes(scene: _Scene, by_target: dict[str, list[Finding]]) -> dict[str, float]:
+    """Coverages of tessellation and atrophies, numbers and areas of atrophies, and the grade that follows."""
+    own = {target: by_target.get(target, []) for target in ("tessellation", *ATROPHIES)}
+    cover = {target: _cover(scene, found) for target, found in own.items()}
+    union = _cover(scene, [finding for target in ATROPHIES for finding in own[target]])
+    area = {target: float(c.area.sum()) for target, c in cover.items()}
+    out = {f"{target}_coverage": covered / scene.field_area for target, covered in area.items()}
+    for target in ATROPHIES:
+        out[f"{target}_count"] = float((_separate(scene, own[target]) or _drawn_lesions(scene, own[target])).area.size)
+    out |= {f"{target}_area": area[target] / scene.dd**2 for target in ATROPHIES[1:]}
+    out |= {f"tessellation_coverage_{zone}": cover["tessellation"].inside(scene, zone) for zone in ETDRS}
+    foveal = cover["patchy_atrophy"].inside(scene, "etdrs_centre")
+    out["patchy_atrophy_foveal"] = float(foveal > 0) if math.isfinite(foveal) else NAN
+    out["myopic_atrophy_coverage"] = float(union.area.sum()) / scene.field_area
+    out["myopic_atrophy_coverage_1dd"] = union.inside(scene, "etdrs_centre", "etdrs_inner")
+    return out | {"meta_pm_category": _category(out)} | _crescent(scene, own[ATROPHIES[0]], cover[ATROPHIES[0]])
+
+
+def _category(found: dict[str, float]) -> float:
+    """META-PM category by the catalogue's rule."""
+    if math.isnan(found["patchy_atrophy_foveal"]):
+        return NAN
+    if found["patchy_atrophy_area"] >= _ATROPHIC:
+        return 3.0 + found["patchy_atrophy_foveal"]
+    return 2.0 if found["diffuse_atrophy_area"] >= _ATROPHIC else float(found["tessellation_coverage"] >= _TESSELLATED)
+
+
+def _crescent(scene: _Scene, findings: Sequence[Finding], cover: _Cover) -> dict[str, float]:
+    """Area of peripapillary atrophy off the disc, its angular extent and largest width along rays."""
+    disc, seen = scene.anatomy.disc, 1.0 if math.isfinite(scene.dd) else NAN
+    off_disc = disc.level(*cover.uv.astype(np.float32).T) > 1
+    width = np.zeros(ANGLES.size)
+    if findings and math.isfinite(scene.dd):
+        canvas, in_view = _canvas(scene)
+        step = 0.5 / canvas.scale
+        rho = disc.radius_at(ANGLES)[:, None] + np.arange(step / 2, 2.0 * scene.dd, step)
+        x, y = (
+            canvas.to_px(disc.centre)[k] + rho * way[:, None] * canvas.scale * turn
+            for k, (way, turn) in enumerate(((np.cos(ANGLES), canvas.sign), (np.sin(ANGLES), 1)))
+        )
+        distance = np.where(in_view, _union(findings, canvas), -1.0).astype(np.float32)
+        value = cv2.remap(distance, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderValue=-1.0)
+        width = np.count_nonzero(value >= 0, axis=1) * step / scene.dd
+    return {
+        "peripapillary_atrophy_area": seen * float(cover.area[off_disc].sum()) / disc.area,
+        "peripapillary_atrophy_extent": seen * 360.0 * float((width >= _CRESCENT).mean()),
+        "peripapillary_atrophy_width": seen * float(width.max()),
+    }
 
 
 @dataclass(frozen=True)
@@ -894,16 +970,6 @@ def _canvas(scene: _Scene) -> tuple[Grid, Bools]:
 def _union(findings: Sequence[Finding], canvas: Grid) -> Floats:
     """Largest signed distance (DRAWN, DRAWN) to any of the findings, px."""
     return np.maximum.reduce([finding.distance(canvas) for finding in findings])
-
-
-def _drawn_area(scene: _Scene, findings: Sequence[Finding]) -> tuple[float, float]:
-    """Area in view of the union of findings, and its part outside the disc, square degrees."""
-    if not findings:
-        return 0.0, 0.0
-    canvas, seen = _canvas(scene)
-    part = np.clip(_union(findings, canvas) + 0.5, 0.0, 1.0) * seen
-    off_disc = scene.anatomy.disc.level(*canvas.coordinates()) > 1
-    return float(part.sum()) / canvas.scale**2, float(part[off_disc].sum()) / canvas.scale**2
 
 
 def _drawn_lesions(scene: _Scene, findings: Sequence[Finding]) -> _Lesions:

@@ -22,6 +22,7 @@ from retsam.phantom.raster import Grid
 from retsam.phantom.shapes import Blobs
 from retsam.phantom.simulate import mask_rows, um_per_px
 from retsam.phantom.vessels import Segment, crossings
+from retsam.status import Status
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
 DD = 6.0  # of the hand-made eyes, degrees
@@ -152,9 +153,11 @@ def test_calibres_above_and_below():
 
 
 def test_micrometres_need_the_scale():
-    out = measure(eye(*spokes([0.4] * 12), *spokes([0.4] * 12, "vein", 0.35)))
-    missing = {name for name, value in out.items() if math.isnan(value) and REGISTRY[name].family != "branching"}
-    assert missing == {n for n in out if REGISTRY[n].unit in ("um", "mm2")} | {"disc_torsion", "avr_hubbard"}
+    anatomy = eye(*spokes([0.4] * 12), *spokes([0.4] * 12, "vein", 0.35), findings=[dots([(12.0, 0.0)], 0.5)])
+    without, scaled = measure(anatomy), measure(anatomy, um_per_px=14.5)
+    missing = {name for name, value in without.items() if math.isnan(value) and not math.isnan(scaled[name])}
+    assert missing == {n for n in scaled if Status.NO_SCALE in REGISTRY[n].reasons and not math.isnan(scaled[n])}
+    assert {"crae_knudtson_um", "disc_area_mm2", "drusen_count_small_scaled"} <= missing
 
 
 # --- geometry and network --------------------------------------------------------------------------------------------
@@ -385,6 +388,50 @@ def test_atrophy_inside_the_disc_covers_the_field_but_not_beyond_the_disc():
     assert out["peripapillary_atrophy_area"] == pytest.approx((16.0 - 9.0) / 9.0, rel=5e-3)
 
 
+def test_atrophy_at_the_fovea_and_its_grade():
+    """The fovea is at (15, 0), a disc diameter is 6: the central subfield has a radius of 2, the inner ring of 6."""
+    out = measure(
+        eye(findings=[dots([(15.0, 0.0)], 3.0, "patchy_atrophy"), dots([(15.0, 5.0)], 5.0, "diffuse_atrophy")])
+    )
+    assert out["patchy_atrophy_count"] == out["diffuse_atrophy_count"] == 1
+    assert out["patchy_atrophy_area"] * DD**2 == pytest.approx(math.pi * 9, rel=5e-3)
+    both = math.pi * (9 + 25) - lens(3.0, 5.0, 5.0)
+    assert out["myopic_atrophy_coverage"] == pytest.approx(both / (math.pi * FIELD**2), rel=5e-3)
+    within = math.pi * 9 + lens(5.0, 6.0, 5.0) - lens(3.0, 5.0, 5.0)
+    assert out["myopic_atrophy_coverage_1dd"] == pytest.approx(within / (math.pi * 36), rel=0.01)
+    assert (out["patchy_atrophy_foveal"], out["meta_pm_category"]) == (1, 4)
+    aside = measure(eye(findings=[dots([(15.0, 8.0)], 3.0, "patchy_atrophy")]))
+    assert (aside["patchy_atrophy_foveal"], aside["meta_pm_category"]) == (0, 3)
+    small = measure(eye(findings=[dots([(15.0, 8.0)], 0.3, "diffuse_atrophy")]))
+    assert (small["diffuse_atrophy_count"], small["meta_pm_category"]) == (1, 0)
+
+
+def lens(r: float, s: float, apart: float) -> float:
+    """Area that two circles share."""
+    x = (apart**2 + r**2 - s**2) / (2 * apart)
+    y = apart - x
+    return sum(q**2 * math.acos(d / q) - d * math.sqrt(q**2 - d**2) for q, d in ((r, x), (s, y)))
+
+
+def test_tessellation_by_sector():
+    out = measure(eye(findings=[dots([(15.0, -4.0)], 1.0, "tessellation")]))  # above the fovea, in the inner ring
+    assert out["tessellation_coverage_etdrs_inner_superior"] == pytest.approx(1 / (8.0), rel=0.01)  # of (36 - 4) / 4
+    assert out["tessellation_coverage_etdrs_inner"] == pytest.approx(1 / 32, rel=0.01)
+    for zone in ("centre", "outer", "inner_inferior", "outer_superior"):
+        assert out[f"tessellation_coverage_etdrs_{zone}"] == 0
+
+
+def test_a_crescent_by_hand():
+    """The disc has a radius of 3; a circle of 4 about a point 1 temporal holds it and touches it nasally."""
+    out = measure(eye(findings=[dots([(1.0, 0.0)], 4.0, "peripapillary_atrophy")]))
+    angle = np.linspace(0, 2 * math.pi, 3601)
+    width = np.cos(angle) + np.sqrt(16 - np.sin(angle) ** 2) - 3
+    assert out["peripapillary_atrophy_width"] * DD == pytest.approx(2.0, abs=0.05)  # a pixel
+    shown = 360 * np.array([(width >= 0.02 * DD + off).mean() for off in (0.05, -0.05)])
+    assert shown[0] <= out["peripapillary_atrophy_extent"] <= shown[1]
+    assert out["peripapillary_atrophy_area"] == pytest.approx(7 / 9, rel=5e-3)
+
+
 # --- the catalogue and the closed loop -------------------------------------------------------------------------------
 
 
@@ -394,6 +441,7 @@ def test_names_are_the_catalogues_and_only_pixel_measures_are_missing():
     assert set(out) <= set(REGISTRY)
     words = ("_fd_", "lacunarity", "sparsity", "artifact_")
     words += ("_circularity", "_aspect_ratio", "_solidity", "_fovea_distance_minimum", "_area_etdrs_", "_foveal")
+    words += ("tessellation_dispersion",)
     assert [n for n in left_out if not any(word in n for word in words)] == []
 
 
@@ -486,6 +534,21 @@ def test_closed_loop_rim_and_decentration(loop):
     rules = loop[loop.name.isin(["rim_isnt_rule", "rim_ist_rule"])]
     assert len(rules) >= 8
     assert (rules.error == 0).mean() >= 0.8  # the rest lies at a tie
+
+
+def test_closed_loop_myopia(loop):
+    limits = {
+        "peripapillary_atrophy_width": 0.01,  # 1.4 px
+        "peripapillary_atrophy_extent": 6.0,  # degrees: thin ends of the crescent
+        "myopic_atrophy_coverage_1dd": 0.005,
+        "tessellation_coverage_etdrs_outer": 0.01,
+        "meta_pm_category": 0.0,
+        "patchy_atrophy_foveal": 0.0,
+        "patchy_atrophy_count": 0.0,
+    }
+    for name, limit in limits.items():
+        error = loop[loop.name == name].error
+        assert error.size >= 4 and error.median() <= limit, (name, error.median())
 
 
 def test_closed_loop_areas_within_two_percent(loop):
