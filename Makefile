@@ -56,6 +56,7 @@ config: install
 	@$(BIN)/python -m retsam.config
 	@$(BIN)/retsam catalogue --format md > docs/biomarkers.md
 	@$(BIN)/retsam catalogue --peers > docs/peers.md
+	@$(BIN)/python -m retsam.biomarkers.reliability > docs/reliability.md
 	@$(BIN)/python -m retsam.phantom.handbook > docs/phantom-tables.md
 	@$(BIN)/python envs/make_envs.py
 
