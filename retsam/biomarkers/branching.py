@@ -1,4 +1,4 @@
-"""Family branching: how vessels divide.
+"""Family branching: how vessels begin, divide and end.
 
 A bifurcation is a node of the centreline where exactly three branches meet; two vessels that cross make a node of four
 and none of three. The parent is the branch that leads back to the optic disc along the centreline
@@ -13,14 +13,17 @@ Only arteries and veins have a parent: most nodes of their union are crossings.
 
 from functools import partial
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from retsam.biomarkers.biomarker import VESSEL_TARGETS, Biomarker, Unmeasurable
+from retsam.biomarkers.biomarker import VASCX, VESSEL_TARGETS, Biomarker, Unmeasurable
 from retsam.biomarkers.image import RetinalImage
 from retsam.biomarkers.tree import Tree
 from retsam.status import Status
+from retsam.taxonomy import FOV
 
+BORDER = 0.02  # of the frame's side: an end this close to the border of the field of view is cut, not an end
 MIN_ANGLES = 3
 MIN_BIFURCATIONS = 5
 TREES = {target: noun for target, noun in VESSEL_TARGETS.items() if target != "vessel"}
@@ -29,6 +32,32 @@ TREES = {target: noun for target, noun in VESSEL_TARGETS.items() if target != "v
 _NEWTON = 80  # steps; the slowest start moves by a factor e of what is left in each
 
 Floats = NDArray[np.float64]
+
+
+def _bifurcations(image: RetinalImage, target: str) -> float:
+    return len(image.centreline(target).bifurcations)
+
+
+def _bifurcation_density(image: RetinalImage, target: str) -> float:
+    trace = image.centreline(target)
+    return len(trace.bifurcations) / trace.length * image.disc.diameter
+
+
+def _ends(image: RetinalImage, target: str) -> float:
+    return float(np.count_nonzero(_inner(image, image.centreline(target).ends)))
+
+
+def _end_density(image: RetinalImage, target: str) -> float:
+    return float(_ends(image, target)) / image.centreline(target).length * image.disc.diameter
+
+
+def _inner(image: RetinalImage, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which points lie away from the border of the field of view."""
+    reach = 2 * round(BORDER * image.size) + 1
+    padded = cv2.copyMakeBorder(image.mask(FOV).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    inner = cv2.erode(padded, np.ones((reach, reach), np.uint8))[1:-1, 1:-1]
+    x, y = np.rint(xy).astype(int).T
+    return inner[y, x] > 0
 
 
 def _angle_mean(image: RetinalImage, target: str) -> float:
@@ -124,6 +153,52 @@ def _long_enough(noun: str) -> str:
     return f"centreline of the {noun} at least one diameter of the field of view long"
 
 
+def _count_entries(target: str, noun: str) -> tuple[Biomarker, ...]:
+    title = target.capitalize()
+    entry = partial(
+        Biomarker,
+        family="branching",
+        requires=(target,),
+        evidence=_long_enough(noun),
+        reasons=(Status.TOO_FEW_VESSELS,),
+        reference=VASCX,
+    )
+    node = f"Nodes of the centreline of the {noun} where exactly three branches meet"
+    end = f"Free ends of the centreline of the {noun}, 2 % of the frame's side inside the border of the field of view"
+    return (
+        entry(
+            name=f"{target}_bifurcation_count",
+            label=f"{title} bifurcations",
+            unit="count",
+            definition=f"{node}; nodes within each other's vessel are one, so that most crossings do not count",
+            compute=partial(_bifurcations, target=target),
+        ),
+        entry(
+            name=f"{target}_bifurcation_density",
+            label=f"{title} bifurcations per length",
+            unit="1/dd",
+            definition="Bifurcation count over the length of the centreline",
+            requires=(target, "optic_disc"),
+            compute=partial(_bifurcation_density, target=target),
+        ),
+        entry(
+            name=f"{target}_endpoint_count",
+            label=f"{title} free ends",
+            unit="count",
+            definition=end,
+            compute=partial(_ends, target=target),
+        ),
+        entry(
+            name=f"{target}_endpoint_density",
+            label=f"{title} free ends per length",
+            unit="1/dd",
+            definition="Free ends over the length of the centreline",
+            requires=(target, "optic_disc"),
+            compute=partial(_end_density, target=target),
+        ),
+    )
+
+
 def _angle_entries(target: str, noun: str) -> tuple[Biomarker, ...]:
     return tuple(
         Biomarker(
@@ -213,6 +288,10 @@ def _tree_entries(target: str, noun: str) -> tuple[Biomarker, ...]:
 
 
 BIOMARKERS = (
-    *(b for target, noun in VESSEL_TARGETS.items() for b in _angle_entries(target, noun)),
+    *(
+        b
+        for target, noun in VESSEL_TARGETS.items()
+        for b in (*_count_entries(target, noun), *_angle_entries(target, noun))
+    ),
     *(b for target, noun in TREES.items() for b in _tree_entries(target, noun)),
 )

@@ -6,9 +6,7 @@ Densities are over the part of a region inside the field of view, never over the
 
 from functools import partial
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from retsam.biomarkers.biomarker import VASCX, VESSEL_TARGETS, Biomarker
 from retsam.biomarkers.fractal import dimensions, lacunarity
@@ -17,7 +15,6 @@ from retsam.geometry import ETDRS, ZONES
 from retsam.status import Status
 from retsam.taxonomy import FOV
 
-BORDER = 0.02  # of the frame's side: an end this close to the border of the field of view is cut, not an end
 LACUNARITY_BOX = 1 / 16  # of the frame's side
 
 
@@ -67,32 +64,6 @@ def _lacunarity(image: RetinalImage, target: str) -> float:
     return lacunarity(image.vessels(target), image.mask(FOV), round(LACUNARITY_BOX * image.size))
 
 
-def _bifurcations(image: RetinalImage, target: str) -> float:
-    return len(image.centreline(target).bifurcations)
-
-
-def _bifurcation_density(image: RetinalImage, target: str) -> float:
-    trace = image.centreline(target)
-    return len(trace.bifurcations) / trace.length * image.disc.diameter
-
-
-def _ends(image: RetinalImage, target: str) -> float:
-    return float(np.count_nonzero(_inner(image, image.centreline(target).ends)))
-
-
-def _end_density(image: RetinalImage, target: str) -> float:
-    return float(_ends(image, target)) / image.centreline(target).length * image.disc.diameter
-
-
-def _inner(image: RetinalImage, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points lie away from the border of the field of view."""
-    reach = 2 * round(BORDER * image.size) + 1
-    padded = cv2.copyMakeBorder(image.mask(FOV).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    inner = cv2.erode(padded, np.ones((reach, reach), np.uint8))[1:-1, 1:-1]
-    x, y = np.rint(xy).astype(int).T
-    return inner[y, x] > 0
-
-
 def _sparsity(image: RetinalImage, target: str, how: str) -> float:
     image.centreline(target)
     mean, largest = image.sparsity(target)
@@ -100,7 +71,7 @@ def _sparsity(image: RetinalImage, target: str, how: str) -> float:
 
 
 def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
-    return (*_densities(target, noun), *_fractals(target, noun), *_counts(target, noun), *_sparsities(target, noun))
+    return (*_densities(target, noun), *_fractals(target, noun), *_sparsities(target, noun))
 
 
 def _long_enough(noun: str) -> str:
@@ -230,52 +201,6 @@ def _fractals(target: str, noun: str) -> tuple[Biomarker, ...]:
             reasons=(Status.TOO_FEW_VESSELS, Status.UNDEFINED),
             reference="Allain 1991, Phys Rev A 44:3552",
             compute=partial(_lacunarity, target=target),
-        ),
-    )
-
-
-def _counts(target: str, noun: str) -> tuple[Biomarker, ...]:
-    title = target.capitalize()
-    entry = partial(
-        Biomarker,
-        family="network",
-        requires=(target,),
-        evidence=_long_enough(noun),
-        reasons=(Status.TOO_FEW_VESSELS,),
-        reference=VASCX,
-    )
-    node = f"Nodes of the centreline of the {noun} where exactly three branches meet"
-    end = f"Free ends of the centreline of the {noun}, 2 % of the frame's side inside the border of the field of view"
-    return (
-        entry(
-            name=f"{target}_bifurcation_count",
-            label=f"{title} bifurcations",
-            unit="count",
-            definition=f"{node}; nodes within each other's vessel are one, so that most crossings do not count",
-            compute=partial(_bifurcations, target=target),
-        ),
-        entry(
-            name=f"{target}_bifurcation_density",
-            label=f"{title} bifurcations per length",
-            unit="1/dd",
-            definition="Bifurcation count over the length of the centreline",
-            requires=(target, "optic_disc"),
-            compute=partial(_bifurcation_density, target=target),
-        ),
-        entry(
-            name=f"{target}_endpoint_count",
-            label=f"{title} free ends",
-            unit="count",
-            definition=end,
-            compute=partial(_ends, target=target),
-        ),
-        entry(
-            name=f"{target}_endpoint_density",
-            label=f"{title} free ends per length",
-            unit="1/dd",
-            definition="Free ends over the length of the centreline",
-            requires=(target, "optic_disc"),
-            compute=partial(_end_density, target=target),
         ),
     )
 

@@ -449,6 +449,8 @@ LOOSE = {  # second derivatives and small angles feel the pixel grid more; box s
 RESOLUTION_BOUND = {  # what counts as an inflection is what stands out of the pixel grid: fewer in a smaller frame
     "vessel_inflection_density",
     "vessel_tortuosity_density",
+    "vessel_width_variation",  # of even vessels it is that of the pixel grid
+    "vessel_width_variation_relative",
 }
 
 
