@@ -59,8 +59,9 @@ class Cohort:
         One row per manifest row, in its order, with everything that is known: the manifest's columns; ``eye`` (OD, OS
         or null; see ``eye_source``: manifest, image, unknown); ``status`` and ``message`` (the first thing wrong with
         the image, whatever the policy), ``manifest_status``, ``quality_status``, ``biomarkers_status``; gradability,
-        gradable, quality features; laterality; NAME (float64) and NAME__status of each biomarker; ``included``
-        (bool), ``exclusion`` (the reason, null if included), ``flagged`` (included though ungradable) and
+        gradable, quality features; laterality (from disc and fovea) and ``laterality_mismatch`` (bool, null where the
+        manifest or the photograph does not say which eye); NAME (float64) and NAME__status of each biomarker;
+        ``included`` (bool), ``exclusion`` (the reason, null if included), ``flagged`` (included though ungradable) and
         ``represents_eye`` (bool).
     eyes : DataFrame
         One row per (participant, eye, visit) with an included image, in manifest order: participant_id, eye, visit,
@@ -188,12 +189,17 @@ def _participants_of(images: pd.DataFrame) -> pd.Series:
 
 
 def _resolve_eyes(images: pd.DataFrame) -> pd.DataFrame:
-    """Set eye and eye_source; add an empty visit where the manifest has none."""
+    """Set eye, eye_source and laterality_mismatch; add an empty visit where the manifest has none."""
     laterality = images["laterality"]  # OD, OS or null
     given = images["eye"].astype(object) if "eye" in images else _nothing(images)
     stated = given.isin(["OD", "OS"])
     source = np.where(stated, "manifest", np.where(laterality.notna(), "image", "unknown"))
-    new = {"eye": given.where(stated, laterality), "eye_source": pd.Series(source, index=images.index)}
+    other = pd.Series(given != laterality, index=images.index).astype(object)
+    new = {
+        "eye": given.where(stated, laterality),
+        "eye_source": pd.Series(source, index=images.index),
+        "laterality_mismatch": other.where(stated & laterality.notna(), None),
+    }
     if "visit" not in images:
         new["visit"] = _nothing(images)
     return pd.concat([images.drop(columns=["eye"], errors="ignore"), pd.DataFrame(new, index=images.index)], axis=1)

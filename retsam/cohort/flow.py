@@ -142,8 +142,8 @@ def _counts(values: pd.Series) -> dict[str, int]:
 def _laterality(images: pd.DataFrame) -> dict[str, Any]:
     used = images[images["included"]]
     sources = used["eye_source"].value_counts()
-    both = (used["eye_source"] == "manifest") & used["laterality"].notna()
-    mismatch = used["image_id"][both & (used["eye"] != used["laterality"])]
+    both = used["laterality_mismatch"].notna()
+    mismatch = used["image_id"][used["laterality_mismatch"].eq(True)]
     return {
         **{source: int(sources.get(source, 0)) for source in ("manifest", "image", "unknown")},
         "compared": int(both.sum()),
@@ -182,7 +182,11 @@ def _notes(flow: Mapping[str, Any]) -> list[str]:
     said = [
         (eye["unknown"], "images have no known eye, neither stated nor from disc and fovea; each counts as an eye."),
         (eye["image"], "images take their eye from disc and fovea because the manifest does not give it."),
-        (eye["mismatch"], "images look like the other eye than the manifest says; the manifest is followed."),
+        (
+            eye["mismatch"],
+            "images look like the other eye than the manifest says; the manifest is followed "
+            "(laterality_mismatch in images.parquet).",
+        ),
     ]
     notes = [f"{n} {sentence}" for n, sentence in said if n]
     for name, outcome in flow["outcomes"].items():

@@ -10,7 +10,16 @@ from retsam.status import MEANING, Status
 NO_ROW = Status.FAILED
 """Status of a step that has no row for an image: the step did not finish for it."""
 
-OWN = ("eye_source", "included", "exclusion", "flagged", "represents_eye", "manifest_status", "manifest_message")
+OWN = (
+    "eye_source",
+    "laterality_mismatch",
+    "included",
+    "exclusion",
+    "flagged",
+    "represents_eye",
+    "manifest_status",
+    "manifest_message",
+)
 """Columns that the cohort adds; a user's column of such a name makes way."""
 
 STANDARD = ("manifest_row", "participant_id", "eye", "visit", "camera", "site", "age", "sex", "um_per_px", "path")
@@ -35,8 +44,8 @@ def join_images(
     quality : DataFrame
         image_id, status, message, gradability, gradable and features. Rows of other images are ignored.
     biomarkers : DataFrame
-        image_id, status, laterality and, for each biomarker, NAME (float) and NAME__status. Rows of other images are
-        ignored.
+        image_id, status, laterality (with laterality_source, if it is there, only what comes from disc and fovea) and,
+        for each biomarker, NAME (float) and NAME__status. Rows of other images are ignored.
     biomarker_names : sequence of str
         Biomarkers to take.
     wanted : sequence of str
@@ -87,9 +96,13 @@ def _measured(ids: pd.Index, biomarkers: pd.DataFrame, names: Sequence[str]) -> 
     status = status.where(status.notna(), NO_ROW.value)
     parts: dict[str, pd.Series] = {"biomarkers_status": status}
     given = [c for name in names for c in (name, f"{name}__status") if c in biomarkers]
-    rows = _reindex(biomarkers, ids, [*given, *(["laterality"] if "laterality" in biomarkers else [])])
+    sides = [c for c in ("laterality", "laterality_source") if c in biomarkers]
+    rows = _reindex(biomarkers, ids, [*given, *sides])
     laterality = rows["laterality"] if "laterality" in rows else pd.Series([None] * len(ids))
-    parts["laterality"] = laterality.astype(object).where(laterality.isin(["OD", "OS"]), None)
+    seen = laterality.isin(["OD", "OS"])
+    if "laterality_source" in rows:  # what repeats the manifest is no second opinion
+        seen &= rows["laterality_source"] != "manifest"
+    parts["laterality"] = laterality.astype(object).where(seen, None)
     absent = pd.Series(Status.NOT_SEGMENTED.value, index=status.index)
     for name in names:
         value = pd.to_numeric(rows[name], errors="coerce") if name in rows else pd.Series(np.nan, index=status.index)

@@ -26,6 +26,8 @@ TEXT = (
 )
 COUNTS = ("manifest_row", "n_images", "n_eyes", "file_bytes")
 FLAGS = ("gradable", "included", "flagged", "represents_eye")
+OPEN_FLAGS = ("laterality_mismatch",)
+"""Flags that are null where nothing can be said."""
 NEVER_NULL = ("image_id", "participant_id", "manifest_row", "n_images", "n_eyes", "status", *FLAGS)
 
 _FRAME = {field.name: field for field in FRAME_COLUMNS}
@@ -54,7 +56,7 @@ def _field(table: pd.DataFrame, name: str) -> pa.Field:
         return _FRAME[name]
     if name in COUNTS:
         kind = pa.int64()
-    elif name in FLAGS:
+    elif name in FLAGS + OPEN_FLAGS:
         kind = pa.bool_()
     elif name in TEXT or name == "status" or name.endswith("_status"):
         kind = pa.string()

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retsam.cohort import build_cohort, table_schema, write_cohort
+from retsam.tables import read_table
 
 
 def manifest(rows: list[dict], **columns: object) -> pd.DataFrame:
@@ -244,7 +245,22 @@ def test_laterality_decides_where_the_manifest_is_silent() -> None:
     eye = cohort.flow["eye"]
     assert (eye["manifest"], eye["image"], eye["unknown"], eye["mismatch"]) == (1, 1, 2, 1)
     assert eye["mismatch_images"] == ["im1"]
+    assert cohort.images["laterality_mismatch"].tolist() == [True, None, None, None]
+    assert any("laterality_mismatch in images.parquet" in note for note in cohort.flow["notes"])
     assert cohort.participants["n_eyes"].tolist() == [4]
+
+
+def test_images_of_the_wrong_side_can_be_listed(tmp_path) -> None:
+    images = manifest([{"participant_id": p, "eye": "OD"} for p in "abcd"])
+    biomarkers = measured_of(images, 1.0, ["OS", "OD", "OD", None])
+    biomarkers["laterality_source"] = ["disc_fovea", "disc_fovea", "manifest", None]
+    cohort = build_cohort(images, quality_of(images), biomarkers)
+    assert (cohort.flow["eye"]["compared"], cohort.flow["eye"]["mismatch"]) == (2, 1)
+    write_cohort(cohort, tmp_path)
+    table = read_table(tmp_path / "images.parquet", ["image_id", "eye", "laterality", "laterality_mismatch"])
+    assert table["laterality_mismatch"].tolist() == [True, False, None, None]
+    wrong = table[table["laterality_mismatch"].eq(True)]
+    assert wrong[["image_id", "eye", "laterality"]].to_numpy().tolist() == [["im1", "OD", "OS"]]
 
 
 def test_a_case_known_only_from_an_excluded_image_is_told() -> None:
