@@ -163,6 +163,20 @@ def test_small_discs_are_round():
         assert np.mean([4 * np.pi * f.area[0] / f.perimeter[0] ** 2 for f in found]) == pytest.approx(1, abs=0.02)
 
 
+@settings(deadline=None, derandomize=True, max_examples=20)
+@given(st.integers(0, 10_000), st.floats(0.05, 0.5))
+def test_a_quarter_turn_and_a_mirror_change_no_shape(seed, share):
+    mask = np.random.default_rng(seed).random((40, 50)) < share
+    expected = None
+    for turned in (mask, np.rot90(mask), mask[::-1], mask.T):
+        found = components(np.ascontiguousarray(turned), 2)
+        hull = found.hull(np.arange(len(found)))
+        table = np.column_stack([found.area, found.perimeter, *found.axes, hull]).round(6)
+            shapes = sorted(map(tuple, table.tolist()))
+        expected = shapes if expected is None else expected
+        np.testing.assert_allclose(shapes, expected)
+
+
 def test_shapes_are_means_over_lesions_that_have_one():
     size = 1024
     lesions = np.zeros((size, size), bool)
