@@ -172,7 +172,7 @@ def test_a_quarter_turn_and_a_mirror_change_no_shape(seed, share):
         found = components(np.ascontiguousarray(turned), 2)
         hull = found.hull(np.arange(len(found)))
         table = np.column_stack([found.area, found.perimeter, *found.axes, hull]).round(6)
-            shapes = sorted(map(tuple, table.tolist()))
+        shapes = sorted(map(tuple, table.tolist()))
         expected = shapes if expected is None else expected
         np.testing.assert_allclose(shapes, expected)
 
