@@ -18,6 +18,7 @@ FAMILIES: dict[str, str] = {
     "geometry": "Vessel geometry: tortuosity and evenness of width",
     "branching": "Vessel branching",
     "network": "Vessel network: density, fractal dimension, sparsity",
+    "artery_vein": "Arteries against veins",
     "disc_fovea": "Optic disc and fovea",
     "disc_cup": "Optic disc and cup",
     "phenotype": "Tessellation and myopic atrophy",

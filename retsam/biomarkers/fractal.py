@@ -1,10 +1,14 @@
-"""Box-counting dimensions and lacunarity of a binary image."""
+"""Box-counting dimensions, multifractal spectrum and lacunarity of a binary image."""
+
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 SMALLEST, LARGEST = 1 / 128, 1 / 8  # box side as a fraction of the image's
+ORDER = 10.0  # the spectrum reaches from -ORDER to ORDER
+SANDBOXES = 1 / 16, 1 / 2  # the same of the boxes about points; below these a vessel is a line and nothing else
 
 
 def box_sizes(size: int) -> list[int]:
@@ -18,7 +22,9 @@ def dimensions(mask: NDArray[np.bool_], orders: tuple[int, ...] = (0,)) -> dict[
 
     For each box side s the image is covered by grids at four offsets. D0 is the slope of log N(s) on log 1/s, N the
     smallest number of occupied boxes among the offsets; D1 that of the information -sum p log p and D2 that of
-    -log sum p^2, averaged over the offsets, p being a box's share of the pixels.
+    -log sum p^2, averaged over the offsets, p being a box's share of the pixels. In one grid these fall with the order,
+    as they must. The slopes need not: in small boxes every vessel is a line and all boxes hold alike, in large ones
+    they do not, so that D1 and D2 of vessels come out above D0 (as Stosic found), though not those of exact fractals.
 
     Parameters
     ----------
@@ -62,6 +68,51 @@ def _entropy(p: NDArray[np.float64], order: int) -> float:
     if order == 0:
         return float(np.log(p.size))
     return float(-(p * np.log(p)).sum()) if order == 1 else float(-np.log((p**2).sum()))
+
+
+def singularity_length(measure: NDArray[Any]) -> float:
+    """Width of the multifractal spectrum: alpha(-10) - alpha(10), by boxes about the points of the set.
+
+    With M_i(s) the mass in a box of side s about point i, the mean of M^(q - 1) over the points goes with s^tau(q), and
+    alpha is the derivative of tau: the slope on log s of the mean of log M_i(s), weighted by M_i(s)^(q - 1). A box
+    about a point is never nearly empty, which boxes of a grid are where they touch a set with a corner, and those
+    decide alpha at negative q. Box sides are half an octave apart, from 1/16 to 1/2 of the image's side.
+    On cascades of known masses it is within 0.05 of the truth; a picture of such masses, whose sparse parts hold few
+    pixels, has a narrower spectrum.
+
+    Parameters
+    ----------
+    measure : (size, size) bool or float
+        A set, or masses.
+
+    Returns
+    -------
+    float
+        0 for a set of one dimension; NaN for an empty one.
+
+    References
+    ----------
+    Tel T, Fulop A, Vicsek T. Determination of fractal dimensions for geometrical multifractals. Physica A
+    1989;159:155-166.
+    Stosic T, Stosic BD. Multifractal analysis of human retinal vessels. IEEE Trans Med Imaging 2006;25:1101-1107.
+    """
+    size = measure.shape[0]
+    y, x = np.nonzero(measure)
+    if not x.size:
+        return float("nan")
+    share, total = measure[y, x].astype(np.float64), cv2.integral(measure.astype(np.float64))
+    octaves = np.arange(np.log2(SANDBOXES[0]), np.log2(SANDBOXES[1]) + 0.25, 0.5)
+    halves = np.unique(np.rint(size * 2**octaves / 2).astype(int))
+    means = np.empty((2, halves.size))
+    for i, half in enumerate(halves):
+        (top, bottom), (left, right) = ((np.maximum(c - half, 0), np.minimum(c + half + 1, size)) for c in (y, x))
+        mass = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
+        log_mass = np.log(mass)
+        for k, q in enumerate((-ORDER, ORDER)):
+            exponent = (q - 1) * log_mass
+            means[k, i] = np.average(log_mass, weights=share * np.exp(exponent - exponent.max()))
+    sparse, dense = np.polyfit(np.log(2 * halves + 1), means.T, 1)[0]
+    return float(sparse - dense)
 
 
 def lacunarity(mask: NDArray[np.bool_], field: NDArray[np.bool_], side: int) -> float:

@@ -42,6 +42,11 @@ def _arc_chord_length_weighted(image: RetinalImage, target: str) -> float:
     return float((curves.arc**2 / curves.chord).sum() / curves.arc.sum())
 
 
+def _arc_chord_sum(image: RetinalImage, target: str) -> float:
+    curves = _curves(image, target)
+    return float(curves.arc.sum() / curves.chord.sum())
+
+
 def _curvature_mean(image: RetinalImage, target: str) -> float:
     curves = _curves(image, target)
     return float((np.abs(curves.curvature) * curves.ds).sum() / curves.ds.sum()) * image.disc.diameter
@@ -139,6 +144,14 @@ def _of(target: str, noun: str) -> tuple[Biomarker, ...]:
             definition=f"Mean over the segments of the {noun}, weighted by arc length, of arc over chord length",
             reference="Hart 1999, Int J Med Inform 53:239",
             compute=partial(_arc_chord_length_weighted, target=target),
+        ),
+        entry(
+            name=f"{target}_tortuosity_index",
+            label=f"{title} tortuosity, sum of arcs over sum of chords",
+            unit="ratio",
+            definition=f"Sum of the arc lengths of the segments of the {noun} over the sum of their chord lengths",
+            reference="Fhima 2022, PVBM: arXiv:2208.00392",
+            compute=partial(_arc_chord_sum, target=target),
         ),
         entry(
             name=f"{target}_curvature_mean_absolute",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from retsam.biomarkers.biomarker import FINDINGS, Unmeasurable
 from retsam.biomarkers.centreline import Centreline, trace
 from retsam.biomarkers.components import Components, components
+from retsam.biomarkers.crossing import Crossings, crossings
 from retsam.biomarkers.fractal import dimensions
 from retsam.biomarkers.outline import ANGLES, largest, pixels_in, radii
 from retsam.biomarkers.tree import Tree, grow
@@ -404,6 +405,12 @@ class RetinalImage:
         radius = self.edge("optic_disc")
         x, y = (xy - (self.disc.x, self.disc.y)).T
         return np.hypot(x, y) - np.interp(np.arctan2(y, x), ANGLES, radius, period=2 * np.pi)
+
+    @property
+    def av_crossings(self) -> Crossings:
+        """Where arteries cross veins."""
+        lines = self.centreline("artery"), self.centreline("vein")
+        return self._once(("av_crossings",), lambda: crossings(*lines, self.vessels("artery"), self.vessels("vein")))
 
     def skeleton_dimensions(self, target: str) -> dict[int, float]:
         """Box-counting dimensions D0, D1, D2 of the skeleton."""

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from retsam.biomarkers.biomarker import VASCX, VESSEL_TARGETS, Biomarker
-from retsam.biomarkers.fractal import dimensions, lacunarity
+from retsam.biomarkers.fractal import dimensions, lacunarity, singularity_length
 from retsam.biomarkers.image import RetinalImage
 from retsam.geometry import ETDRS, ZONES
 from retsam.status import Status
@@ -57,6 +57,10 @@ def _dimension_mask(image: RetinalImage, target: str) -> float:
 
 def _dimension_skeleton(image: RetinalImage, target: str, order: int) -> float:
     return image.skeleton_dimensions(target)[order]
+
+
+def _singularity_length(image: RetinalImage, target: str) -> float:
+    return singularity_length(image.centreline(target).skeleton)
 
 
 def _lacunarity(image: RetinalImage, target: str) -> float:
@@ -183,6 +187,16 @@ def _fractals(target: str, noun: str) -> tuple[Biomarker, ...]:
             f"box's share of the pixels; {boxes}",
             reference=stosic,
             compute=partial(_dimension_skeleton, target=target, order=2),
+        ),
+        entry(
+            name=f"{target}_fd_singularity_length_skeleton",
+            label=f"{title} singularity length, skeleton",
+            definition=f"Width alpha(-10) - alpha(10) of the multifractal spectrum of the skeleton of the {noun}; "
+            "alpha(q) is the slope on log s of the mean of log M, weighted by M^(q - 1), M the pixels in a box of side "
+            "s about each pixel of the skeleton; boxes of 1/16 to 1/2 of the frame's side, half an octave apart. 0 "
+            "where the network is equally dense everywhere",
+            reference=f"{stosic}; boxes about points: Tel 1989, Physica A 159:155",
+            compute=partial(_singularity_length, target=target),
         ),
         entry(
             name=f"{target}_fd_box_mask",

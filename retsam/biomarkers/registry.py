@@ -1,6 +1,8 @@
 """The registry: every biomarker by name, in the order of tables and of the data dictionary."""
 
 from retsam.biomarkers import (
+    arcade,
+    artery_vein,
     branching,
     calibre,
     disc_cup,
@@ -20,8 +22,10 @@ REGISTRY: dict[str, Biomarker] = {
         quality,
         calibre,
         geometry,
+        arcade,
         branching,
         network,
+        artery_vein,
         disc_fovea,
         disc_cup,
         phenotype,

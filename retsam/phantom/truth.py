@@ -34,12 +34,13 @@ from scipy.ndimage import correlate1d
 
 from retsam.geometry import ETDRS, ZONES, RetinalAxes, Zone
 from retsam.phantom.anatomy import Anatomy
-from retsam.phantom.branches import Bools, Branches, Floats, Ints, branches, sample, within
+from retsam.phantom.branches import GRAZE, SAMPLE, Bools, Branches, Floats, Ints, branches, sample, within
 from retsam.phantom.camera import View
 from retsam.phantom.disc import ANGLES, cup_disc_ratios, least_rim_ratio, longest_axis_ratio, sector_rim_width
 from retsam.phantom.finding import Finding
 from retsam.phantom.forks import Forks, forks, vessels
 from retsam.phantom.raster import Grid
+from retsam.phantom.vessels import Crossing
 from retsam.taxonomy import TARGETS
 
 LATTICE = 256
@@ -68,6 +69,7 @@ CIRCLE_IN_VIEW = 0.6
 QUADRANTS = ("temporal", "inferior", "nasal", "superior")
 """In the order of angles."""
 
+ARTERY_VEIN = ("density_ratio", "length_ratio", "crossing_count", "nicking_index")
 HEMIFIELDS = ("superior", "inferior")
 _RINGS = ("zone_b", "zone_c")
 _FRAME = 1024  # px at which the lengths below are given
@@ -122,6 +124,10 @@ def values(anatomy: Anatomy, view: View, *, um_per_px: float | None = None) -> d
         if target != "vessel":
             out |= {f"{target}_{name}": value if enough else NAN for name, value in _branching(scene, tree).items()}
             out |= {n: value if enough else NAN for n, value in _equivalents(scene, tree, target).items()}
+    if all(trees[target].length >= scene.field_diameter for target in ("artery", "vein")):
+        out |= _artery_vein(scene, trees["artery"], trees["vein"])
+    else:
+        out |= dict.fromkeys((f"artery_vein_{name}" for name in ARTERY_VEIN), NAN)
     out["avr_knudtson"] = out["crae_knudtson"] / out["crve_knudtson"]
     out["avr_hubbard"] = out["crae_hubbard_um"] / out["crve_hubbard_um"]
     return out | _disc_fovea(scene, trees["vessel"]) | _disc_cup(scene) | _findings(scene, trees["vessel"])
@@ -349,7 +355,7 @@ def _width_variation(scene: _Scene, tree: Branches) -> dict[str, float]:
 
 
 def _tortuosity(scene: _Scene, tree: Branches) -> dict[str, float]:
-    names = ("arc_chord_median", "arc_chord_length_weighted", "curvature_squared", "density")
+    names = ("arc_chord_median", "arc_chord_length_weighted", "index", "curvature_squared", "density")
     out = dict.fromkeys((*(f"tortuosity_{n}" for n in names), "curvature_mean_absolute", "inflection_density"), NAN)
     kept = np.flatnonzero(tree.measurable)
     branch = tree.of_sample[kept]
@@ -365,6 +371,7 @@ def _tortuosity(scene: _Scene, tree: Branches) -> dict[str, float]:
     return {
         "tortuosity_arc_chord_median": float(np.median(arc / chord)),
         "tortuosity_arc_chord_length_weighted": float((arc**2 / chord).sum() / arc.sum()),
+        "tortuosity_index": float(arc.sum() / chord.sum()),
         "tortuosity_curvature_squared": float((curvature**2 * share).sum()) * scene.dd**2,
         "tortuosity_density": float((turns * twist).sum() / arc.sum()) * scene.dd,
         "curvature_mean_absolute": float((np.abs(curvature) * share).sum()) * scene.dd,
@@ -573,7 +580,25 @@ def _equivalents(scene: _Scene, tree: Branches, target: str) -> dict[str, float]
         f"{target}_zone_b_width_top3_max": float(top[:, -1].mean()) if top.size else NAN,
         f"{target}_zone_b_width_top3_min": float(top[:, 0].mean()) if top.size else NAN,
         f"{target}_zone_b_vessel_count": float(np.mean([len(w) for w in crossed])) if crossed else NAN,
+        f"{target}_temporal_arcade_angle": _arcade_angle(scene, tree),
     }
+
+
+def _arcade_angle(scene: _Scene, tree: Branches) -> float:
+    """Median angle between the widest vessels above and below on circles through the arcades, degrees."""
+    if scene.axes is None:
+        return NAN
+    radii = [part * scene.axes.distance for part in (0.67, 0.70, 0.73, 0.76, 0.79)]
+    angles = []
+    for radius in (r for r in radii if _circle_in_view(scene, r, "temporal")):
+        uv, width = _on_circle(scene, tree, radius)
+        temporal, superior = scene.axes.coordinates(uv).T
+        angle = np.degrees(np.arctan2(superior, temporal))
+        sides = [(temporal > 0) & above for above in (superior > 0, superior < 0)]
+        if all(side.any() for side in sides):
+            upper, lower = (angle[side][np.argmax(width[side])] for side in sides)
+            angles.append(upper - lower)
+    return float(np.median(angles)) if len(angles) >= 3 else NAN
 
 
 def _widest(scene: _Scene, tree: Branches, number: int, side: str = "") -> list[list[float]]:
@@ -635,6 +660,48 @@ def _on_circle(scene: _Scene, tree: Branches, radius: float) -> tuple[Floats, Fl
     at = at[~again]
     part = beyond[at] / (beyond[at] - beyond[at + 1])
     return tree.uv[at], 2.0 * (tree.radius[at] * (1 - part) + tree.radius[at + 1] * part)
+
+
+# Arteries against veins
+
+
+def _artery_vein(scene: _Scene, artery: Branches, vein: Branches) -> dict[str, float]:
+    """Ratios of the trees, and their crossings in view outside the disc."""
+    places = np.array([c.place for c in scene.anatomy.crossings]).reshape(-1, 2)
+    seen = within(scene.view, places) & (scene.anatomy.disc.level(*places.astype(np.float32).T) > 1)
+    found = [c for c, kept in zip(scene.anatomy.crossings, seen, strict=True) if kept]
+    narrowing = np.array([_narrowing(scene, artery, vein, c) for c in found])
+    narrowing = narrowing[np.isfinite(narrowing)]
+    whole = math.isfinite(scene.dd)
+    values = (
+        _area(artery) / _area(vein),
+        artery.length / vein.length,
+        float(len(found)) if whole else NAN,
+        float(np.median(narrowing)) if whole and narrowing.size >= 3 else NAN,
+    )
+    return {f"artery_vein_{name}": value for name, value in zip(ARTERY_VEIN, values, strict=True)}
+
+
+def _narrowing(scene: _Scene, artery: Branches, vein: Branches, crossing: Crossing) -> float:
+    """Width of a vein beside the artery that crosses it over its width farther away, mean of both sides."""
+    at = int(np.argmin(np.hypot(*(vein.uv - crossing.place).T)))
+    across = int(np.argmin(np.hypot(*(artery.uv - crossing.place).T)))
+    own = (vein.of_sample == vein.of_sample[at]) & vein.measurable
+    away = vein.along - vein.along[at]
+    own &= np.abs(away) <= 80 * scene.px
+    if not own.any():
+        return NAN
+    width = float(np.median(2.0 * vein.radius[own]))
+    beyond = np.abs(away) - artery.radius[across] / max(math.sin(crossing.angle), GRAZE)
+    ratios = []
+    for side in (own & (away <= 0), own & (away > 0)):
+        near = side & (beyond > 0) & (beyond <= width)
+        far = side & (beyond > 2.0 * width) & (beyond <= 5.0 * width)
+        points = [np.count_nonzero(part) * SAMPLE / scene.px for part in (near, far)]
+        if points[0] < 3 or points[1] < 6:
+            return NAN
+        ratios.append(float(np.median(vein.radius[near]) / np.median(vein.radius[far])))
+    return sum(ratios) / 2 if width >= 5.0 * scene.px else NAN
 
 
 # Disc, cup and fovea

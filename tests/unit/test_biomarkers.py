@@ -394,6 +394,20 @@ def test_lengths_and_widths_of_parallel_bars():
     assert got["vessel_branching_angle_mean__status"] == Status.TOO_FEW_VESSELS
 
 
+def test_tortuosity_index_of_arcs_and_bars():
+    masks, (x, y) = eye_masks(1024), grid(1024)
+    theta, radius = 2.0, 150
+    arcs = [np.hypot(x - u, y - v) for u, v in ((-300, -100), (-300, 150), (0, -200))]
+    spread = [np.abs(np.arctan2(y - v, x - u)) <= theta / 2 for u, v in ((-300, -100), (-300, 150), (0, -200))]
+    masks["vessel"] = np.logical_or.reduce([(np.abs(r - radius) <= 4) & s for r, s in zip(arcs, spread, strict=True)])
+    masks["vessel"] |= (np.abs(x - 300) <= 4) & (np.abs(y) <= 300)
+    got = measured(rows("a", masks)).iloc[0]
+    seen = theta - 8 / radius  # a medial axis ends half a width before the end of a bar
+    arc, chord = 3 * radius * seen + 592, 3 * 2 * radius * np.sin(seen / 2) + 592
+    assert got["vessel_tortuosity_index"] == pytest.approx(arc / chord, rel=0.01)
+    assert got["vessel_tortuosity_arc_chord_median"] == pytest.approx(seen / (2 * np.sin(seen / 2)), rel=0.01)
+
+
 def test_too_few_vessels():
     masks = eye_masks() | {"vessel": bar(SIZE, 30, 6, 300)}
     got = measured(rows("a", masks)).iloc[0]

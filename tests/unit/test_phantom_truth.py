@@ -179,6 +179,7 @@ def test_arcs_of_circles_have_the_tortuosity_of_circles(radius, opening):
     bent, total = 4 * radius * opening, 4 * radius * opening + 80.0
     ratio = 0.5 * opening / math.sin(0.5 * opening)
     assert out["artery_tortuosity_arc_chord_median"] == pytest.approx(ratio, rel=1e-3)
+    assert out["artery_tortuosity_index"] == pytest.approx(total / (bent / ratio + 80.0), rel=1e-3)
     weighted = out["artery_tortuosity_arc_chord_length_weighted"]
     assert weighted == pytest.approx((bent * ratio + 80.0) / total, rel=1e-3)
     assert out["artery_curvature_mean_absolute"] == pytest.approx(DD / radius * bent / total, rel=0.02)
@@ -254,6 +255,31 @@ def test_artery_and_vein_end_each_others_segments_where_they_cross():
     assert out["vessel_density"] == pytest.approx(sum(whole) - 4 * 0.4 * 0.6 / (math.pi * FIELD**2), rel=1e-3)
     assert out["vessel_bifurcation_count"] == 0
     assert out["vessel_endpoint_count"] == 8
+
+
+def test_crossings_are_counted_outside_the_disc_and_show_nicking():
+    arteries = [line((u, -14.0), (u, 14.0), 0.3) for u in (-8.0, 0.0, 8.0, 14.0)]
+    veins = [line((-16.0, v), (20.0, v), 0.4, "vein") for v in (-8.0, 0.5, 8.0)]
+    out = measure(eye(*arteries, *veins))
+    assert out["artery_vein_crossing_count"] == 11  # one of twelve is in the disc
+    assert out["artery_vein_nicking_index"] == pytest.approx(1.0)
+    assert out["artery_vein_length_ratio"] == pytest.approx(4 * 28 / (3 * 36), rel=1e-2)
+    assert out["artery_vein_density_ratio"] == pytest.approx(4 * 28 * 0.3 / (3 * 36 * 0.4), rel=1e-2)
+    for k, vein in enumerate(veins):
+        points = np.linspace(vein.points[0], vein.points[-1], 721)
+        beside = np.abs(points[:, :1] - [-8.0, 0.0, 8.0, 14.0]).min(axis=1) < 0.15 + 0.4
+        veins[k] = replace(vein, points=points, radius=np.where(beside, 0.12, 0.2))
+    assert measure(eye(*arteries, *veins))["artery_vein_nicking_index"] == pytest.approx(0.6, abs=0.01)
+
+
+@pytest.mark.parametrize(("upper", "lower"), [(60.0, 75.0), (50.0, 40.0)])
+def test_arcades_open_by_the_angle_of_the_widest_vessels(upper, lower):
+    rays = [(-upper, 0.5), (lower, 0.5), (15 - upper, 0.3), (lower - 15, 0.3), (120.0, 0.7), (-120.0, 0.7)]
+    directions = [(math.cos(math.radians(a)), math.sin(math.radians(a)), w) for a, w in rays]
+    tree = [line((2 * u, 2 * v), (14 * u, 14 * v), w) for u, v, w in directions]
+    out = measure(eye(*tree))
+    assert out["artery_temporal_arcade_angle"] == pytest.approx(upper + lower, abs=0.5)
+    assert math.isnan(measure(eye(*tree[1:2], *tree[4:]))["artery_temporal_arcade_angle"])
 
 
 @few
