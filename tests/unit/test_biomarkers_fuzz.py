@@ -1,4 +1,7 @@
-"""2,000 random and broken eyes: measure_table gives values and reasons, whatever the rows of the masks table hold."""
+"""Random and broken eyes: measure_table gives values and reasons, whatever the rows of the masks table hold.
+
+1,200 eyes here, within a minute; another range of seeds draws others.
+"""
 
 import logging
 import warnings
@@ -15,7 +18,7 @@ from retsam.status import Status
 from retsam.taxonomy import FOV, TARGETS
 from tests.eyes import grid, rows, table, tree
 
-EYES, BATCHES = 2000, 20
+EYES, BATCHES = 100, 12  # eyes of a batch; its number is the seed
 FOUND = {Status.OK, Status.NOT_SEGMENTED, Status.NOT_VISIBLE}
 Rng = np.random.Generator
 
@@ -150,12 +153,13 @@ def is_broken(row: dict, whole: dict) -> bool:
 
 def draw_eye(image_id: str, rng: Rng) -> tuple[list[dict], set[str]]:
     """Rows of one eye, and its targets of which the row is broken."""
-    size = int(rng.choice([96, 128, 128, 160]))
-    lesions = [t for t in TARGETS if TARGETS[t].group not in ("anatomy",)]
-    wanted = [FOV, "vessel", "artery", "vein", "optic_disc", *rng.choice(lesions, rng.integers(8), replace=False)]
+    size = int(rng.choice([96, 96, 128, 160]))
+    findings = [t for t in TARGETS if TARGETS[t].group != "anatomy"]
+    few = rng.choice(findings, rng.integers(8), replace=False)
+    wanted = [FOV, "vessel", "artery", "vein", "optic_disc", *(findings if rng.random() < 0.25 else few)]
     masks = {str(t): mask_of(t, rng, size) for t in wanted}
     masks["optic_cup"] = cup_of(masks["optic_disc"]) if rng.random() < 0.6 else mask_of("optic_cup", rng, size)
-    places = [(0.44, 0.55)] * 5 + [(0.74, 0.5), (-3.0, 0.5), (0.8, 0.9), (0.01, 0.99), None]
+    places = [(0.44, 0.55)] * 8 + [(0.74, 0.5), (-3.0, 0.5), (0.8, 0.9), (0.01, 0.99), None]
     fovea = places[rng.integers(len(places))]
     if fovea is None:
         masks["fovea"] = mask_of("fovea", rng, size)
@@ -168,7 +172,7 @@ def draw_eye(image_id: str, rng: Rng) -> tuple[list[dict], set[str]]:
 def spoil(whole: list[dict], rng: Rng) -> tuple[list[dict], set[str]]:
     """Drop, break and repeat rows."""
     result, broken = [], set()
-    harm = rng.choice([0, 0, 0.1, 0.5])
+    harm = rng.choice([0, 0, 0, 0.1, 0.5])
     for row in whole:
         bad = row
         if rng.random() < harm * (0.2 if row["target"] == FOV else 1):
@@ -210,7 +214,7 @@ def assert_accounted_for(result: pd.DataFrame, broken: list[set[str]]) -> None:
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_no_eye_is_too_strange(batch: int, caplog: pytest.LogCaptureFixture) -> None:
     rng = np.random.default_rng(batch)
-    eyes = [draw_eye(f"{batch}/{i}", rng) for i in range(EYES // BATCHES)]
+    eyes = [draw_eye(f"{batch}/{i}", rng) for i in range(EYES)]
     broken = [which for _, which in eyes]
     quality = judged([f"{batch}/{i}" for i in range(len(eyes))], rng)
     with warnings.catch_warnings(), caplog.at_level(logging.INFO):
