@@ -17,6 +17,8 @@ Where truth and measurement differ by definition
 - Vessels that touch without crossing stay two vessels.
 - Arcs are those of the centreline itself; curvature is taken over the catalogue's window, since a line with corners has
   none without a scale.
+- Parents are those that the trees grew from; a picture has the shortest way to the disc. The variation of width along a
+  segment is that of its taper; a picture adds that of the pixel grid.
 - Not given, for they are measures of a pixel picture: fractal dimensions, lacunarity, sparsity, artifacts; shapes and
   dispersion of the pieces of tessellation, which is one net that patches of the eye hide.
 - Not given, for lesions are centroids and areas here, without an outline: their shapes, their least distance to the
