@@ -230,6 +230,17 @@ class Zone:
         """Full area in squared disc diameters, whether in view or not."""
         return float(np.pi * (self.outer**2 - self.inner**2) * (0.25 if self.quadrant else 1))
 
+    def _turn(self, axes: RetinalAxes | None) -> NDArray[np.float64]:
+        """Unit vectors (2, 2) in the frame: the middle of the quadrant, and across it."""
+        if not self.quadrant:
+            return np.eye(2)
+        if axes is None:
+            raise ValueError(f"a {self.quadrant} quadrant needs the retinal axes")
+        columns = (axes.coordinates(np.eye(2)) - axes.coordinates(np.zeros(2))) * axes.disc_diameter
+        temporal, superior = columns.T
+        along, across = (temporal, superior) if self.quadrant in ("temporal", "nasal") else (superior, temporal)
+        return np.stack([along if self.quadrant in ("temporal", "superior") else -along, across])
+
     def mask(
         self, size: int, centre: tuple[float, float], disc_diameter: float, axes: RetinalAxes | None = None
     ) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
@@ -252,21 +263,20 @@ class Zone:
             Rows and columns of the frame.
         inside : bool array of the box's shape
         """
-        reach = self.outer * disc_diameter
-        x0, y0 = (int(np.clip(np.floor(c - reach), 0, size)) for c in centre)
-        x1, y1 = (int(np.clip(np.ceil(c + reach) + 1, 0, size)) for c in centre)
+        turn = self._turn(axes)
+        # Points of the outline, close enough together that a pixel of margin holds what bulges between them.
+        ways = np.radians(np.arange(-45.0, 46.0, 2.0) if self.quadrant else np.arange(0.0, 360.0, 2.0))
+        outline = np.column_stack([np.append(np.cos(ways), 0), np.append(np.sin(ways), 0)]) @ turn
+        corners = outline * self.outer * disc_diameter + centre
+        x0, y0 = np.clip(np.floor(corners.min(axis=0)) - 1, 0, size).astype(int).tolist()
+        x1, y1 = np.clip(np.ceil(corners.max(axis=0)) + 2, 0, size).astype(int).tolist()
         dx = (np.arange(x0, x1, dtype=np.float32) - np.float32(centre[0]))[None, :] / np.float32(disc_diameter)
         dy = (np.arange(y0, y1, dtype=np.float32) - np.float32(centre[1]))[:, None] / np.float32(disc_diameter)
         squared = dx**2 + dy**2
         inside = (squared <= self.outer**2) & (squared >= self.inner**2)
         if self.quadrant:
-            if axes is None:
-                raise ValueError(f"a {self.quadrant} quadrant needs the retinal axes")
-            unit = axes.coordinates(np.eye(2) + centre, "disc") - axes.coordinates(np.asarray(centre), "disc")
-            unit = (unit * axes.disc_diameter).astype(np.float32)
-            temporal, superior = dx * unit[0, 0] + dy * unit[1, 0], dx * unit[0, 1] + dy * unit[1, 1]
-            along, across = (temporal, superior) if self.quadrant in ("temporal", "nasal") else (superior, temporal)
-            inside &= (along if self.quadrant in ("temporal", "superior") else -along) > np.abs(across)
+            along, across = (dx * np.float32(way[0]) + dy * np.float32(way[1]) for way in turn)
+            inside &= along > np.abs(across)
         return (slice(y0, y1), slice(x0, x1)), inside
 
 

@@ -42,13 +42,14 @@ def radii(mask: Mask, centre: tuple[float, float]) -> Floats:
     (RAYS,) float
         Px, where the bilinear mask falls through one half for the last time; 0 on a ray that does not meet it.
     """
-    box = cv2.boundingRect(mask.astype(np.uint8))
+    box = cv2.boundingRect(mask.view(np.uint8))
     corners = np.array([[box[0] + i * box[2], box[1] + j * box[3]] for i in (0, 1) for j in (0, 1)])
     reach = float(np.hypot(*(corners - np.asarray(centre)).T).max()) + 2
     along = np.arange(0, reach + STEP, STEP)
-    x = (centre[0] + np.outer(np.cos(ANGLES), along)).astype(np.float32)
-    y = (centre[1] + np.outer(np.sin(ANGLES), along)).astype(np.float32)
-    values = cv2.remap(mask.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    x = (centre[0] - box[0] + np.outer(np.cos(ANGLES), along)).astype(np.float32)
+    y = (centre[1] - box[1] + np.outer(np.sin(ANGLES), along)).astype(np.float32)
+    part = mask[box[1] : box[1] + box[3], box[0] : box[0] + box[2]].astype(np.float32)
+    values = cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     inside = values >= 0.5
     last = along.size - 1 - inside[:, ::-1].argmax(axis=1)
     last = np.minimum(last, along.size - 2)
@@ -116,7 +117,9 @@ def extent(mask: Mask) -> tuple[float, float]:
     across, down : float
         Px; at most 1 px off the number of columns and rows.
     """
-    across, down = (np.trim_zeros(np.count_nonzero(mask, axis=axis)) for axis in (0, 1))
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    part = mask[y : y + height, x : x + width]
+    across, down = (np.count_nonzero(part, axis=axis) for axis in (0, 1))
     return _span(across), _span(down)
 
 
