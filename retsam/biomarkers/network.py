@@ -23,6 +23,11 @@ def _density(image: RetinalImage, target: str) -> float:
     return np.count_nonzero(image.vessels(target)) / np.count_nonzero(image.mask(FOV))
 
 
+def _area_mm2(image: RetinalImage, target: str) -> float:
+    image.centreline(target)
+    return np.count_nonzero(image.vessels(target)) * (image.um_per_px / 1000) ** 2
+
+
 def _zone_label(zone: str) -> str:
     """Zone in print: ``zone_c_nasal`` is zone C, nasal."""
     words = zone.split("_")
@@ -102,6 +107,15 @@ def _densities(target: str, noun: str) -> tuple[Biomarker, ...]:
             definition=f"Area of the {noun} over the area of the field of view",
             compute=partial(_density, target=target),
         ),
+        entry(
+            name=f"{target}_area_mm2",
+            label=f"{title} area, square millimetres",
+            unit="mm2",
+            definition=f"Area of the {noun} in the field of view, by the manifest's um_per_px",
+            evidence=f"{long_enough}; um_per_px given",
+            reasons=(Status.TOO_FEW_VESSELS, Status.NO_SCALE),
+            compute=partial(_area_mm2, target=target),
+        ),
         *(
             entry(
                 name=f"{target}_density_{zone}",
@@ -176,7 +190,7 @@ def _fractals(target: str, noun: str) -> tuple[Biomarker, ...]:
             name=f"{target}_fd_information_skeleton",
             label=f"{title} information dimension D1, skeleton",
             definition=f"Information dimension D1 of the skeleton of the {noun}: slope of -sum p log p on log 1/s, p a "
-            f"box's share of the pixels; {boxes}",
+            f"box's share of the pixels; {boxes}; can exceed D0, for vessels are lines in small boxes only",
             reference=stosic,
             compute=partial(_dimension_skeleton, target=target, order=1),
         ),
@@ -184,7 +198,7 @@ def _fractals(target: str, noun: str) -> tuple[Biomarker, ...]:
             name=f"{target}_fd_correlation_skeleton",
             label=f"{title} correlation dimension D2, skeleton",
             definition=f"Correlation dimension D2 of the skeleton of the {noun}: slope of -log sum p^2 on log 1/s, p a "
-            f"box's share of the pixels; {boxes}",
+            f"box's share of the pixels; {boxes}; can exceed D0, for vessels are lines in small boxes only",
             reference=stosic,
             compute=partial(_dimension_skeleton, target=target, order=2),
         ),

@@ -507,6 +507,7 @@ def _network(scene: _Scene, tree: Branches) -> dict[str, float]:
     per_length = scene.dd / tree.length if tree.length > 0 else NAN
     return {
         "density": _area(tree) / scene.field_area,
+        "area_mm2": _area(tree) * (scene.um / 1000.0) ** 2,
         **{f"density_{name}": _zone_density(scene, tree, name) for name in ZONES if name not in ETDRS},
         **_hemifields(scene, tree),
         "length_density": tree.length / scene.field_area * scene.dd,

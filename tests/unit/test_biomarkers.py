@@ -381,6 +381,7 @@ def test_lengths_and_widths_of_parallel_bars():
     for name in ("calibre_median", "calibre_length_weighted", "width_global"):
         assert got[f"vessel_{name}"] == pytest.approx(6 / diameter, rel=0.03), name
     assert got["vessel_calibre_median_um"] == pytest.approx(60, rel=0.02)
+    assert got["vessel_area_mm2"] == pytest.approx((masks["vessel"] & masks[FOV]).sum() * 0.01**2)
     assert got["vessel_calibre_sd"] == pytest.approx(0, abs=0.2 / diameter)
     assert got["vessel_length_density"] == pytest.approx(diameter / 64, rel=0.1)
     assert got["fovea_vessel_distance"] == pytest.approx((232 - 0.5 - 0.44 * SIZE) / diameter, rel=0.01)

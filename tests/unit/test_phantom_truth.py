@@ -127,6 +127,7 @@ def test_calibres_of_bars():
     assert out["artery_calibre_length_weighted"] * DD == pytest.approx(0.4)  # equal lengths
     assert out["artery_calibre_sd"] * DD == pytest.approx(np.std(widths, ddof=1))
     assert out["artery_width_global"] * DD == pytest.approx(0.4)
+    assert out["artery_area_mm2"] == pytest.approx(5 * 12 * 0.4 * (SCALE * 10.0 / 1000) ** 2, rel=5e-3)
     assert math.isnan(out["artery_calibre_median_zone_b"])  # fewer than six segments
     assert math.isnan(out["vein_calibre_median"])
 
