@@ -31,6 +31,7 @@ SEVERE = 20  # red lesions in a quadrant
 BEADED = 2  # quadrants with venous beading
 
 ICDR = "Wilkinson 2003, Ophthalmology 110:1677 (severe non-proliferative retinopathy)"
+FOURS = "Wilkinson 2003, Ophthalmology 110:1677 (quadrants of the 4-2-1 rule)"
 GRID = "ETDRS report 10, Ophthalmology 1991;98:786 (the grid)"
 
 
@@ -130,6 +131,7 @@ def _clustering(image: RetinalImage, target: str) -> float:
 
 _ABOUT_FOVEA = (Status.UNDEFINED,)
 _AXES = "disc and fovea found, 1.2 to 5 disc diameters apart"
+_SIDES = "sides of the line from disc to fovea and of its perpendicular through the fovea"
 _entry = partial(Biomarker, family="lesion", reference="conventional lesion measure", reasons=_ABOUT_FOVEA)
 
 
@@ -139,8 +141,8 @@ def _involved(target: str) -> Biomarker:
         name=f"{target}_quadrants_involved",
         label=f"{title(target)}, quadrants involved",
         unit="count",
-        definition=f"Number of quadrants about the fovea, 0 to 4, that hold any {noun}",
-        reference=ICDR,
+        definition=f"Number of quadrants about the fovea, 0 to 4, that hold any {noun}: {_SIDES}",
+        reference=FOURS,
         requires=(target, "optic_disc", "fovea"),
         evidence=f"{_AXES}; half of the even share of every quadrant in view",
         compute=partial(_quadrants_involved, target=target),
@@ -154,8 +156,8 @@ def _quadrants(target: str) -> tuple[Biomarker, ...]:
             name=f"{target}_count_{name}",
             label=f"{title(target)}, number, {name}",
             unit="count",
-            definition=f"Number of lesions of {noun} in the {name} quadrant about the fovea",
-            reference=ICDR,
+            definition=f"Number of lesions of {noun} with their centroid in the {name} quadrant about the fovea: {_SIDES}",
+            reference=FOURS,
             requires=(target, "optic_disc", "fovea"),
             evidence=f"{_AXES}; half of the quadrant's even share of the field of view in view",
             compute=partial(_quadrant_count, target=target, quadrant=quadrant),
