@@ -156,7 +156,8 @@ def _quadrants(target: str) -> tuple[Biomarker, ...]:
             name=f"{target}_count_{name}",
             label=f"{title(target)}, number, {name}",
             unit="count",
-            definition=f"Number of lesions of {noun} with their centroid in the {name} quadrant about the fovea: {_SIDES}",
+            definition=f"Number of lesions of {noun} with their centroid in the {name} quadrant about the fovea: "
+            f"{_SIDES}",
             reference=FOURS,
             requires=(target, "optic_disc", "fovea"),
             evidence=f"{_AXES}; half of the quadrant's even share of the field of view in view",
