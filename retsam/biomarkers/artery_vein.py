@@ -2,13 +2,17 @@
 
 Crossings inside the disc, where the trunks lie on each other, do not count. A mask can show that a vein is narrower
 beside an artery only where the model follows the narrowing; graders also see it by colour and light. So an index near 1
-says less than one far below it.
+says less than one far below it. One nicked crossing among many leaves the median as it is: the smallest index shows it.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
+from numpy.typing import NDArray
 
 from retsam.biomarkers.biomarker import Biomarker, Unmeasurable
-from retsam.biomarkers.crossing import LEAST_WIDTH, Crossings
+from retsam.biomarkers.crossing import FAR_POINTS, LEAST_WIDTH, NEAR_POINTS, Crossings
 from retsam.biomarkers.image import RetinalImage
 from retsam.status import Status
 
@@ -37,12 +41,12 @@ def _count(image: RetinalImage) -> float:
     return len(_outside(image).xy)
 
 
-def _nicking(image: RetinalImage) -> float:
+def _nicking(image: RetinalImage, of: Callable[[NDArray[np.float64]], float]) -> float:
     narrowing = _outside(image).narrowing
     narrowing = narrowing[np.isfinite(narrowing)]
     if narrowing.size < MIN_CROSSINGS:
         raise Unmeasurable(Status.TOO_FEW_VESSELS)
-    return float(np.median(narrowing))
+    return float(of(narrowing))
 
 
 _LONG_ENOUGH = "centrelines of arteries and of veins at least one diameter of the field of view long each"
@@ -86,20 +90,27 @@ BIOMARKERS = (
         reasons=(Status.TOO_FEW_VESSELS,),
         compute=_count,
     ),
-    Biomarker(
-        name="artery_vein_nicking_index",
-        family="artery_vein",
-        label="Width of veins beside arteries that cross them",
-        unit="ratio",
-        definition=f"Median over the crossings {_WHERE}, of the vein's width within one width beyond the artery's edge "
-        "over its width two to five widths beyond, mean of the two sides; 1 is even, less is nicking. A mask shows "
-        "nicking only where the model follows it",
-        reference="Nguyen 2013, IEEE Trans Biomed Eng 60:3194 (widths on both sides of a crossing); index: this "
-        "project",
-        requires=("artery", "vein", "optic_disc"),
-        evidence=f"{_LONG_ENOUGH}; {MIN_CROSSINGS} crossings with a vein of {LEAST_WIDTH:.0f} px or more (at a frame "
-        "of 1024 px) without a branching within five of its widths",
-        reasons=(Status.TOO_FEW_VESSELS,),
-        compute=_nicking,
+    *(
+        Biomarker(
+            name=f"artery_vein_nicking_index_{name}",
+            family="artery_vein",
+            label=f"Width of veins beside arteries that cross them, {word}",
+            unit="ratio",
+            definition=f"{word.capitalize()} over the crossings {_WHERE}, of the vein's width within one width beyond "
+            "the artery's edge over its width two to five widths beyond, mean of the two sides; 1 is even, less is "
+            f"nicking. A mask shows nicking only where the model follows it{more}",
+            reference="Nguyen 2013, IEEE Trans Biomed Eng 60:3194 (widths on both sides of a crossing); index: this "
+            "project",
+            requires=("artery", "vein", "optic_disc"),
+            evidence=f"{_LONG_ENOUGH}; {MIN_CROSSINGS} crossings with a vein of {LEAST_WIDTH:.0f} px or more whose "
+            f"width is known at {NEAR_POINTS} points beside the artery and {FAR_POINTS} farther away, on either side "
+            "(px and points at a frame of 1024 px)",
+            reasons=(Status.TOO_FEW_VESSELS,),
+            compute=partial(_nicking, of=of),
+        )
+        for name, word, more, of in (
+            ("median", "median", "", np.median),
+            ("min", "smallest", "; of more crossings the smallest is smaller by chance", np.min),
+        )
     ),
 )

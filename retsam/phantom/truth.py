@@ -71,7 +71,7 @@ CIRCLE_IN_VIEW = 0.6
 QUADRANTS = ("temporal", "inferior", "nasal", "superior")
 """In the order of angles."""
 
-ARTERY_VEIN = ("density_ratio", "length_ratio", "crossing_count", "nicking_index")
+ARTERY_VEIN = ("density_ratio", "length_ratio", "crossing_count", "nicking_index_median", "nicking_index_min")
 HEMIFIELDS = ("superior", "inferior")
 _RINGS = ("zone_b", "zone_c")
 _FRAME = 1024  # px at which the lengths below are given
@@ -680,7 +680,7 @@ def _artery_vein(scene: _Scene, artery: Branches, vein: Branches) -> dict[str, f
         _area(artery) / _area(vein),
         artery.length / vein.length,
         float(len(found)) if whole else NAN,
-        float(np.median(narrowing)) if whole and narrowing.size >= 3 else NAN,
+        *((float(np.median(narrowing)), float(narrowing.min())) if whole and narrowing.size >= 3 else (NAN, NAN)),
     )
     return {f"artery_vein_{name}": value for name, value in zip(ARTERY_VEIN, values, strict=True)}
 

@@ -126,7 +126,8 @@ def eyes():
 def test_crossings_of_a_lattice(eyes):
     # 15 crossings, all in the field of view, one of them (250, 0) inside the disc
     assert eyes["artery_vein_crossing_count"].tolist() == [14] * 4
-    assert eyes["artery_vein_nicking_index"].to_numpy() == pytest.approx([1, 1, 8 / 12, 1], abs=EDGE)
+    for name in ("median", "min"):
+        assert eyes[f"artery_vein_nicking_index_{name}"].to_numpy() == pytest.approx([1, 1, 8 / 12, 1], abs=EDGE)
 
 
 def test_ratios_of_a_lattice(eyes):
@@ -155,7 +156,17 @@ def test_two_crossings_are_too_few_for_an_index():
     masks["artery"] |= np.abs(y - 300) <= 4.5
     eye = measured(rows("a", masks)).iloc[0]
     assert eye["artery_vein_crossing_count"] == 1
-    assert eye["artery_vein_nicking_index__status"] == Status.TOO_FEW_VESSELS
+    for name in ("median", "min"):
+        assert eye[f"artery_vein_nicking_index_{name}__status"] == Status.TOO_FEW_VESSELS
+
+
+def test_one_nicked_crossing_shows_in_the_smallest_index_only():
+    masks, nicked = lattice(1024), lattice(1024, 8.0)
+    x, y = grid(1024)
+    masks["vein"] &= nicked["vein"] | (np.hypot(x + 150, y + 200) > 60)
+    eye = measured(rows("a", masks)).iloc[0]
+    assert eye["artery_vein_nicking_index_min"] == pytest.approx(8 / 12, abs=EDGE)
+    assert eye["artery_vein_nicking_index_median"] == pytest.approx(1, abs=EDGE)
 
 
 # Arcades
