@@ -30,6 +30,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from retsam.biomarkers.registry import REGISTRY
 from retsam.biomarkers.table import measure_table
 from retsam.datasets import Case, Dataset, get_dataset
 from retsam.geometry import Frame
@@ -95,9 +96,12 @@ def _pairs() -> list[Pair]:
             Pair(f"{short}_knudtson", f"vascx.full_cre_{theirs}", 0.85, in_px=True),
             Pair(f"{ours}_calibre_median", f"vascx.md_diam_{theirs}", in_px=True),
             Pair(f"{ours}_calibre_length_weighted", f"vascx.lw_diam_{theirs}", in_px=True),
+            Pair(f"{short}_knudtson_temporal", f"vascx.temporal_cre_{theirs}", in_px=True),
+            Pair(f"{short}_knudtson_nasal", f"vascx.nasal_cre_{theirs}", in_px=True),
+            Pair(f"{ours}_tortuosity_resolved_length_weighted", f"vascx.lw_tort_dist_vessels_{theirs}"),
             Pair(f"{ours}_branching_angle_mean", f"vascx.mn_bifangle_{theirs}"),
         ]
-    return pairs
+    return [*pairs, Pair("disc_fovea_distance", "vascx.disc_fovea_distance_center_retina", in_px=True)]
 
 
 # Masks
@@ -252,7 +256,7 @@ def _ours(rows: list[Row]) -> Row:
     seconds = time.process_time() - start
     (disc,) = (row["area_px"] for row in rows if row["target"] == "optic_disc")
     line = {"image_id": rows[0]["image_id"], "disc_diameter": np.sqrt(4 * disc / np.pi), "ours.seconds": seconds}
-    return line | {f"ours.{name}": values[name] for name in sorted({p.ours for p in _pairs()})}
+    return line | {f"ours.{name}": values[name] for name in REGISTRY}
 
 
 def _theirs(image_id: str, answer: Mapping[str, Mapping[str, Any]]) -> Row:
@@ -271,7 +275,7 @@ def correlations(values: pd.DataFrame) -> pd.DataFrame:
     """One row per pair: n, Pearson, Spearman, slope and offset of theirs on ours, mean difference, farthest images."""
     lines = []
     for pair in _pairs():
-        if pair.theirs not in values:
+        if pair.theirs not in values or f"ours.{pair.ours}" not in values:
             continue
         ours = values[f"ours.{pair.ours}"] * (values["disc_diameter"] if pair.in_px else 1)
         both = pd.DataFrame({"x": ours, "y": pd.to_numeric(values[pair.theirs], errors="coerce")}).dropna()

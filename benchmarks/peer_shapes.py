@@ -7,6 +7,7 @@ and the classical fractals. See ``peer_agreement.py`` for the environment of the
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -99,10 +100,10 @@ def _placed(mask: Mask) -> Mask:
     return whole
 
 
-def shapes() -> list[Shape]:
-    """All shapes, with what is true of them."""
+def shapes(rotations: int = 25) -> list[Shape]:
+    """All shapes, with what is true of them; `rotations` are PVBM's."""
     vascx: Programs = {"vascx": {"feature_set": "full_v3"}}
-    pvbm: Programs = {"pvbm_mask": PVBM}
+    pvbm: Programs = {"pvbm_mask": PVBM | {"n_rotations": rotations, "optimize": rotations > 1}}
     out = []
     for width in (7.0, 10.0, 14.0):
         equal = np.full(6, width)
@@ -158,15 +159,19 @@ def main() -> None:
     """Print truth and what each program measures, widths in px."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--peers", type=Path, help="python of the environment with PVBM and VascX")
+    asked.add_argument("--rotations", type=int, default=25, help="of PVBM")
     asked.add_argument("--only", help="shapes whose name holds this")
     options = asked.parse_args()
     if options.peers is None:
         raise SystemExit(HOW)
     lines = []
     with tempfile.TemporaryDirectory() as folder, peers(options.peers, Path(folder)) as running:
-        for shape in (s for s in shapes() if (options.only or "") in s.name):
+        for shape in (s for s in shapes(options.rotations) if (options.only or "") in s.name):
             rows = rows_of(shape)
             answer = running.measure(rows, shape.programs)
+            for program, result in answer.items():
+                if "error" in result:
+                    print(f"{shape.name}: {program}: {result['error']}", file=sys.stderr)
             values = {program: result.get("values", {}) for program, result in answer.items()}
             values["ours"] = measure_table(conform(pd.DataFrame(rows), MASKS).to_pandas()).iloc[0].to_dict()
             for key, truth in shape.truth.items():
