@@ -43,6 +43,8 @@ def radii(mask: Mask, centre: tuple[float, float]) -> Floats:
         Px, where the bilinear mask falls through one half for the last time; 0 on a ray that does not meet it.
     """
     box = cv2.boundingRect(mask.view(np.uint8))
+    if not box[2]:
+        return np.zeros(RAYS)
     corners = np.array([[box[0] + i * box[2], box[1] + j * box[3]] for i in (0, 1) for j in (0, 1)])
     reach = float(np.hypot(*(corners - np.asarray(centre)).T).max()) + 2
     along = np.arange(0, reach + STEP, STEP)

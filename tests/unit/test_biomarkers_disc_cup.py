@@ -67,6 +67,7 @@ def test_radii_of_shapes():
     away = radii(ellipse(30, 0, 10, 10, 128), (63.5, 63.5))
     assert away[0] == pytest.approx(40, abs=0.5)
     assert (away[25:335] == 0).all(), "rays that miss it"
+    assert (radii(np.zeros((64, 64), bool), (30, 30)) == 0).all()
 
 
 def test_smoothing_keeps_low_waves_and_drops_high_ones():
