@@ -136,7 +136,7 @@ class RetinalImage:
             try:
                 self._shared[key] = make()
             except Unmeasurable as missing:
-                self._shared[key] = missing
+                self._shared[key] = Unmeasurable(missing.status)  # without the frames of a traceback, which hold self
         found = self._shared[key]
         if isinstance(found, Unmeasurable):
             raise Unmeasurable(found.status)
