@@ -50,6 +50,8 @@ def _nicking(image: RetinalImage, of: Callable[[NDArray[np.float64]], float]) ->
 
 
 _LONG_ENOUGH = "centrelines of arteries and of veins at least one diameter of the field of view long each"
+_OVERLAP = "masks that overlap somewhere"
+_LACKING = (Status.TOO_FEW_VESSELS, Status.UNDEFINED)
 _WHERE = "outside the optic disc, where the centrelines meet inside the overlap of the two masks"
 
 BIOMARKERS = (
@@ -86,8 +88,8 @@ BIOMARKERS = (
         definition=f"Number of crossings of an artery and a vein {_WHERE}",
         reference="this project",
         requires=("artery", "vein", "optic_disc"),
-        evidence=_LONG_ENOUGH,
-        reasons=(Status.TOO_FEW_VESSELS,),
+        evidence=f"{_LONG_ENOUGH}; {_OVERLAP}",
+        reasons=_LACKING,
         compute=_count,
     ),
     *(
@@ -102,10 +104,10 @@ BIOMARKERS = (
             reference="Nguyen 2013, IEEE Trans Biomed Eng 60:3194 (widths on both sides of a crossing); index: this "
             "project",
             requires=("artery", "vein", "optic_disc"),
-            evidence=f"{_LONG_ENOUGH}; {MIN_CROSSINGS} crossings with a vein of {LEAST_WIDTH:.0f} px or more whose "
-            f"width is known at {NEAR_POINTS} points beside the artery and {FAR_POINTS} farther away, on either side "
-            "(px and points at a frame of 1024 px)",
-            reasons=(Status.TOO_FEW_VESSELS,),
+            evidence=f"{_LONG_ENOUGH}; {_OVERLAP}; {MIN_CROSSINGS} crossings with a vein of {LEAST_WIDTH:.0f} px or "
+            f"more whose width is known at {NEAR_POINTS} points beside the artery and {FAR_POINTS} farther away, on "
+            "either side (px and points at a frame of 1024 px)",
+            reasons=_LACKING,
             compute=partial(_nicking, of=of),
         )
         for name, word, more, of in (

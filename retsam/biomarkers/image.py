@@ -408,9 +408,15 @@ class RetinalImage:
 
     @property
     def av_crossings(self) -> Crossings:
-        """Where arteries cross veins."""
+        """Where arteries cross veins; ``undefined`` where the masks give every pixel to one vessel only."""
+        return self._once(("av_crossings",), self._av_crossings)
+
+    def _av_crossings(self) -> Crossings:
         lines = self.centreline("artery"), self.centreline("vein")
-        return self._once(("av_crossings",), lambda: crossings(*lines, self.vessels("artery"), self.vessels("vein")))
+        artery, vein = self.vessels("artery"), self.vessels("vein")
+        if not (artery & vein).any():  # no eye is without crossings
+            raise Unmeasurable(Status.UNDEFINED)
+        return crossings(*lines, artery, vein)
 
     def skeleton_dimensions(self, target: str) -> dict[int, float]:
         """Box-counting dimensions D0, D1, D2 of the skeleton."""

@@ -679,7 +679,7 @@ def _artery_vein(scene: _Scene, artery: Branches, vein: Branches) -> dict[str, f
     values = (
         _area(artery) / _area(vein),
         artery.length / vein.length,
-        float(len(found)) if whole else NAN,
+        float(len(found)) if whole and within(scene.view, places).any() else NAN,
         *((float(np.median(narrowing)), float(narrowing.min())) if whole and narrowing.size >= 3 else (NAN, NAN)),
     )
     return {f"artery_vein_{name}": value for name, value in zip(ARTERY_VEIN, values, strict=True)}

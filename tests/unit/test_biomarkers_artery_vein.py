@@ -160,6 +160,15 @@ def test_two_crossings_are_too_few_for_an_index():
         assert eye[f"artery_vein_nicking_index_{name}__status"] == Status.TOO_FEW_VESSELS
 
 
+def test_masks_that_never_overlap_say_nothing_of_crossings():
+    masks = lattice(512)
+    masks["vein"] &= ~masks["artery"]
+    result = measured(rows("a", masks))
+    assert_honest(result)
+    for name in ("crossing_count", "nicking_index_median", "nicking_index_min"):
+        assert result.loc[0, f"artery_vein_{name}__status"] == Status.UNDEFINED
+
+
 def test_one_nicked_crossing_shows_in_the_smallest_index_only():
     masks, nicked = lattice(1024), lattice(1024, 8.0)
     x, y = grid(1024)
