@@ -224,6 +224,6 @@ def test_no_eye_is_too_strange(batch: int, caplog: pytest.LogCaptureFixture) -> 
     assert_accounted_for(result, broken)
     lines = [record.getMessage().split(":")[0] for record in caplog.records]
     for image_id, which in zip(result["image_id"], broken, strict=True):
-        assert lines.count(image_id) <= len(which), [
-            r.getMessage() for r in caplog.records if image_id in r.getMessage()
-        ]
+        # A frame of another size breaks every mask.
+        limit = 1 + len(TARGETS) if FOV in which else len(which)
+        assert lines.count(image_id) <= limit, [m for m in caplog.messages if m.startswith(f"{image_id}:")]
