@@ -470,6 +470,26 @@ def test_of_two_fovea_like_places_the_one_at_the_usual_distance_is_taken(side):
     assert find(alone, thresholds, fov).points["fovea"] == pytest.approx(odd, abs=0.5)
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_faint_fovea_counts_at_its_usual_place_only(side):
+    size, diameter = 256, 30.0
+    fov = circle((127.5, 127.5), 250.0, np.ones((size, size), bool))
+    disc_at = (127.5 - side * 50.0, 120.0)
+    disc = circle(disc_at, diameter, fov).astype(np.float32)
+    usual, beyond = ((disc_at[0] + sign * side * 2.5 * diameter, 128.0) for sign in (1, -1))
+    thresholds = {"optic_disc": 0.5, "fovea": 0.3}
+
+    def found(heat_map):
+        return find({"optic_disc": disc, "fovea": heat_map}, thresholds, fov).points.get("fovea")
+
+    assert found(heat(*usual, 1e-3)) == pytest.approx(usual, abs=0.5)
+    assert found(heat(*usual, 1e-8)) is None
+    assert found(heat(disc_at[0], 128.0 - 2.5 * diameter, 1e-3)) is None  # above the disc
+    assert found(heat(*beyond, 1e-3)) is None  # the disc's other side is at the field's border
+    cut = find({"optic_disc": disc, "fovea": heat(*usual, 1e-3)}, thresholds, fov & ~circle(usual, 24.0, fov))
+    assert "fovea" not in cut.points  # where the usual place is out of view, a rest of it is no fovea
+
+
 def test_peak_stays_inside_the_field():
     fov = np.zeros((256, 256), bool)
     fov[:, 128:] = True

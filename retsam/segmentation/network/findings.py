@@ -4,7 +4,8 @@
 - The optic disc is one part above its threshold, its holes filled: of several the one that is sure, round and crossed
   by vessels, which a reflex at the edge of the field is not. The cup is what lies inside the disc.
 - The fovea is the highest place of its smoothed map, refined to the centroid around it; its mask is a circle of one
-  disc diameter there. Where the disc is seen, places at a fovea's usual distance and angle from it come first.
+  disc diameter there. Where the disc is seen, places at a fovea's usual distance and angle from it come first, and
+  faint ones count there.
 - Everything else is what lies above its threshold.
 """
 
@@ -27,15 +28,25 @@ SMOOTHING = 0.004
 REACH = 0.024
 """Half side of the window around the highest place, frame sides: two standard deviations of the heat map."""
 
-DISTANCE, DISTANCE_SPREAD = 2.5, 0.5
-ANGLE, ANGLE_SPREAD = 7.0, 12.0
+DISTANCE, DISTANCE_SPREAD = 2.5, 0.35
+ANGLE, ANGLE_SPREAD = 8.0, 8.0
 """Of the fovea from the middle of the disc: disc diameters, and degrees below the horizontal; standard deviations.
 
-Jonas 2015, doi 10.1371/journal.pone.0141771: the angle is 7.8 +- 3.6 degrees. Both are taken wider than in healthy
-eyes, for discs that are large, small or tilted and for cameras held at a slant.
+Jonas 2015, doi 10.1371/journal.pone.0141771: the angle is 7.8 +- 3.6 degrees; training frames of IDRiD have 2.45 +-
+0.24 diameters and 8.3 +- 4.0 degrees. The spreads are wider, for discs that are large, small or tilted and for cameras
+held at a slant.
 """
+OFF_CENTRE = 0.25
+"""Of the field's radius: a disc farther to a side has the fovea on the side of the middle."""
+
 ANYWHERE = 0.05
 """Weight of all other places: alone above the threshold, a fovea is taken wherever it is."""
+
+USUAL = 0.1
+"""Weight of a place from which it is a usual one."""
+
+FAINT = 1e-6
+"""Probability from which a usual place counts: every eye has a fovea, and lesions that hide it leave little of it."""
 
 SERIOUS, BARE = 0.1, 0.05
 """Parts of a disc's mask: share of the largest one's area from which one counts; weight of one without any vessel."""
@@ -72,7 +83,8 @@ def find(
         ``ok`` with an empty mask.
     """
     nothing = np.zeros_like(fov)
-    possible = {name for name in maps if reaches(name, thresholds[name])}
+    least = {name: min(threshold, FAINT) if name == "fovea" else threshold for name, threshold in thresholds.items()}
+    possible = {name for name in maps if reaches(name, least[name])}
     masks = {name: (maps[name] > thresholds[name]) & fov if name in possible else nothing for name in maps}
     points: dict[str, tuple[float, float]] = {}
     if "vessel" in masks:
@@ -85,7 +97,7 @@ def find(
         if "optic_cup" in masks:
             masks["optic_cup"] = masks["optic_cup"] & masks["optic_disc"]
     if "fovea" in maps:
-        likely = fovea_places(masks.get("optic_disc"), len(fov)) if "fovea" in possible else None
+        likely = fovea_places(masks.get("optic_disc"), fov) if "fovea" in possible else None
         place = peak(maps["fovea"], thresholds["fovea"], fov, likely) if "fovea" in possible else None
         diameter = _diameter(masks.get("optic_disc"), len(fov))
         masks["fovea"] = nothing if place is None else circle(place, diameter, fov)
@@ -173,54 +185,67 @@ def _filled(labels: NDArray[Any], label: int, stats: NDArray[Any]) -> Mask:
     return whole
 
 
-def fovea_places(disc: Mask | None, size: int) -> Map | None:
-    """How usual each place of a frame is for the fovea, (S, S) float32 from ``ANYWHERE`` to 1; None without a disc.
+def fovea_places(disc: Mask | None, fov: Mask) -> Map | None:
+    """How usual each place of a frame is for the fovea, (S, S) float32 of 0-1; None without a disc.
 
-    The fovea is looked for on both sides of the disc: the frame does not say whether the eye is left or right.
+    The frame does not say whether the eye is left or right. A disc in the middle of the field may have its fovea on
+    either side, one at a side has it towards the middle.
     """
     if disc is None or not disc.any():
         return None
-    x, y = _centroid(disc)
+    size = len(fov)
+    (x, y), (middle, _) = _centroid(disc), _centroid(fov)
     diameter = _diameter(disc, size)
     step = max(size // 256, 1)  # smooth: a coarse grid will do
     at = np.arange(step / 2 - 0.5, size, step)
     across, down = (at[None, :] - x) / diameter, (at[:, None] - y) / diameter
+    if abs(middle - x) > OFF_CENTRE * _diameter(fov, size) / 2:
+        across = across * np.sign(middle - x)
+    else:
+        across = np.abs(across)
     distance = (np.hypot(across, down) - DISTANCE) / DISTANCE_SPREAD
-    angle = (np.degrees(np.arctan2(down, np.abs(across))) - ANGLE) / ANGLE_SPREAD
-    usual = ANYWHERE + (1.0 - ANYWHERE) * np.exp(-0.5 * (distance**2 + angle**2))
-    return np.asarray(cv2.resize(usual.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+    angle = (np.degrees(np.arctan2(down, across)) - ANGLE) / ANGLE_SPREAD
+    usual = np.exp(-0.5 * (distance**2 + angle**2)).astype(np.float32)
+    return np.asarray(cv2.resize(usual, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def peak(heat: Map, threshold: float, fov: Mask, likely: Map | None = None) -> tuple[float, float] | None:
-    """Find the highest place of a heat map.
+    """Find the fovea in its heat map.
 
     Parameters
     ----------
     heat : (S, S) float32
     threshold : float
-        That it has to exceed there.
+        That it has to exceed there; at usual places, where the most usual one is in view, :data:`FAINT` instead.
     fov : (S, S) bool
     likely : (S, S) float32, optional
-        Weight of places in the choice between them.
+        How usual a place is, 0-1: weighs in the choice between places.
 
     Returns
     -------
     (x, y) or None
-        To parts of a pixel; None if the threshold is not exceeded.
+        To parts of a pixel; None if no place counts.
     """
     size = heat.shape[0]
     smooth = cv2.GaussianBlur(heat, (0, 0), SMOOTHING * size, borderType=cv2.BORDER_CONSTANT) * fov
-    candidates = smooth if likely is None else np.where(smooth > threshold, smooth * likely, 0.0)
-    row, col = divmod(int(candidates.argmax()), smooth.shape[1])
-    height = float(smooth[row, col])
-    if not height > threshold:
+    counts, weight = smooth > threshold, np.float32(1.0)
+    if likely is not None:
+        if fov[np.unravel_index(int(likely.argmax()), likely.shape)]:
+            counts |= (likely > USUAL) & (smooth > FAINT)
+        weight = ANYWHERE + (1.0 - ANYWHERE) * likely
+    candidates = np.where(counts, smooth * weight, 0.0)
+    row, col = divmod(int(candidates.argmax()), size)
+    if not counts[row, col]:
         return None
-    reach = max(round(REACH * size), 1)
+    return _refined(smooth, fov, row, col)
+
+
+def _refined(smooth: Map, fov: Mask, row: int, col: int) -> tuple[float, float]:
+    """Centroid around a place of what is above half of its height, which does not reach the window's edge."""
+    reach = max(round(REACH * smooth.shape[0]), 1)
     top, left = max(row - reach, 0), max(col - reach, 0)
     window = smooth[top : row + reach + 1, left : col + reach + 1].astype(np.float64)
-    weight = np.clip(
-        window - 0.5 * height, 0.0, None
-    )  # above half its height a heat map does not reach the window's edge
+    weight = np.clip(window - 0.5 * float(smooth[row, col]), 0.0, None)
     rows, cols = np.mgrid[: window.shape[0], : window.shape[1]]
     x, y = (float((weight * at).sum() / weight.sum()) for at in (cols + left, rows + top))
     return (x, y) if fov[round(y), round(x)] else (float(col), float(row))
