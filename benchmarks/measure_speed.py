@@ -13,7 +13,6 @@ import cProfile
 import json
 import os
 import pstats
-import resource
 import subprocess
 import sys
 import tempfile
@@ -86,10 +85,14 @@ def profile(table: pd.DataFrame, lines: int) -> None:
 def child(path: Path) -> dict[str, Any]:
     """Measure a table in this process: CPU seconds, and the largest resident memory before and after."""
     table = conform(pd.read_parquet(path), MASKS).to_pandas()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds = seconds_of(table)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds, "before_mb": before / 1024, "after_mb": after / 1024}
+    before = _peak()
+    return {"seconds": seconds_of(table), "before_mb": before, "after_mb": _peak()}
+
+
+def _peak() -> float:
+    """Largest resident memory of this process, MB; ``getrusage`` would count the parent's before the start (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def workers(table: pd.DataFrame, count: int, number: int) -> tuple[list[dict[str, Any]], float]:
