@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, depth_first_order
-from skimage.morphology import skeletonize
+
+from retsam.biomarkers.thinning import thin
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -324,7 +325,7 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
     """
     unit = mask.shape[0] / 1024
     tangent = max(2, round(TANGENT_HALF_WINDOW * unit))
-    skeleton = skeletonize(mask, method="lee").astype(bool)  # the default loses diagonal bars of even width
+    skeleton = thin(mask)
     radius: Radius = np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
     radius = np.minimum(radius, mask.shape[0])  # a mask without background: infinite
     chains = _pruned_chains(skeleton, radius, unit)
