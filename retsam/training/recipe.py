@@ -214,6 +214,7 @@ class ScheduleRecipe(_Block):
     validate_every: int = Field(500, ge=1)
     patience: int = Field(0, ge=0)
     mixed: bool = True
+    keep: Literal["best", "last"] = "best"
 
 
 class LossRecipe(_Block):
@@ -354,9 +355,10 @@ class Recipe(_Block):
         return values
 
     def digest(self) -> str:
-        """SHA-256 of :meth:`settings`; the number of steps does not count."""
+        """SHA-256 of :meth:`settings`; how many steps there are and which weights are kept does not count."""
         values = self.settings()
-        values["schedule"].pop("steps")
+        for name in ("steps", "keep"):
+            values["schedule"].pop(name)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def with_steps(self, steps: int | None) -> "Recipe":

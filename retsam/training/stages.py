@@ -305,7 +305,7 @@ def _finish(
     out: Path,
     say: Say,
 ) -> Path:
-    """Validate the best weights once more, for thresholds and evidence, and write them as a checkpoint."""
+    """Validate the kept weights once more, for thresholds and evidence, and write them as a checkpoint."""
     model = RetSAM(recipe.network)
     model.load_state_dict(weights)
     report = validate(model.to(device).eval(), parts.validation, device)
@@ -324,7 +324,7 @@ def _finish(
     )
     path = out / WEIGHTS
     digest = checkpoint.save(path, recipe.network, weights, metadata)
-    say(f"best weights: {describe(report)}")
+    say(f"{recipe.schedule.keep} weights: {describe(report)}")
     say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {digest[:12]}")
     return path
 

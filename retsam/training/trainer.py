@@ -53,6 +53,9 @@ class Schedule:
         Validations without improvement after which training stops; 0 never.
     mixed : bool
         bfloat16 in the network, float32 in weights and losses.
+    keep : {"best", "last"}
+        Averaged weights that the run ends with: those of the best validation, or those of the last step. Where a few
+        photographs judge a target their score moves more from one validation to the next than training moves it.
     """
 
     steps: int
@@ -64,6 +67,7 @@ class Schedule:
     validate_every: int = 500
     patience: int = 0
     mixed: bool = True
+    keep: str = "best"
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
@@ -183,7 +187,7 @@ class Trainer:
         Returns
         -------
         dict of str to tensor
-            The best averaged weights.
+            The averaged weights that the schedule keeps.
 
         Raises
         ------
@@ -199,6 +203,8 @@ class Trainer:
             if self.progress.step % self.schedule.validate_every == 0 or self.progress.step == self.schedule.steps:
                 self._check(losses, time.monotonic() - started)
                 started, losses = time.monotonic(), []
+        if self.schedule.keep == "last":
+            return self.average
         best = torch.load(self.folder / BEST, map_location=self.device, weights_only=True)
         return best["weights"]
 

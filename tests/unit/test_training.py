@@ -319,6 +319,8 @@ def test_the_best_averaged_weights_are_kept_and_patience_ends_a_run(tmp_path):
     stored = torch.load(tmp_path / "best.pt", weights_only=True)
     assert NetworkConfig.from_dict(stored["config"]) == TINY
     assert trainer(tmp_path, replace(SHORT, steps=50, validate_every=2, patience=2)).finished
+    last = trainer(tmp_path, replace(SHORT, steps=50, validate_every=2, patience=2, keep="last"))
+    assert same(last.run(), seen[3])
 
 
 @pytest.mark.parametrize("frozen", [("image_encoder",), ("detail", "heads.vessels", "fusion.gate")])

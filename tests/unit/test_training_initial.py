@@ -63,6 +63,8 @@ def test_digest_is_of_the_weights_not_of_their_place(first, tmp_path):
     assert not {"initial", "frozen"} & set(recipe().settings())
     assert recipe().with_initial(str(first)).settings() == recipe(initial=str(first)).settings()
     assert recipe().with_initial(None) == recipe()
+    last = {"schedule": {"steps": 9, "warmup": 1, "validate_every": 1, "mixed": False, "keep": "last"}}
+    assert recipe(**last).digest() == recipe().digest()
     with pytest.raises(UserError, match="leave one out"):
         recipe(sam="sam.pth").with_initial(str(first))
 
