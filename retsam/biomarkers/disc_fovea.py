@@ -7,6 +7,7 @@ coordinates: temporal is temporal in either eye.
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retsam.biomarkers.biomarker import Biomarker, Unmeasurable
 from retsam.biomarkers.image import RetinalImage
@@ -69,8 +70,21 @@ def _angle(image: RetinalImage) -> float:
 
 def _fovea_to_vessel(image: RetinalImage) -> float:
     image.centreline("vessel")
-    (x, y), (rows, columns) = image.fovea, np.nonzero(image.vessels("vessel"))
-    return max(float(np.hypot(columns - x, rows - y).min()) - 0.5, 0.0) / image.disc.diameter
+    distance = _nearest(image.vessels("vessel"), image.fovea)
+    return max(distance - 0.5, 0.0) / image.disc.diameter
+
+
+def _nearest(mask: NDArray[np.bool_], point: tuple[float, float]) -> float:
+    """Distance from a frame point to the nearest pixel of a mask that is not empty, px."""
+    reach = 64.0
+    while True:  # mostly once: a window that holds the circle through the nearest pixel tells as much as the mask
+        left, top = (max(int(c - reach), 0) for c in point)
+        right, bottom = (max(int(c + reach) + 1, 0) for c in point)
+        rows, columns = np.nonzero(mask[top:bottom, left:right])
+        nearest = np.hypot(columns + left - point[0], rows + top - point[1]).min(initial=np.inf)
+        if nearest < reach - 1:
+            return float(nearest)
+        reach *= 4
 
 
 _DISC, _BOTH = ("optic_disc",), ("optic_disc", "fovea")

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from retsam.biomarkers.biomarker import FINDINGS, Unmeasurable
 from retsam.biomarkers.centreline import Centreline, trace
-from retsam.biomarkers.components import Components, components
+from retsam.biomarkers.components import NONE, Components, components
 from retsam.biomarkers.crossing import Crossings, crossings
 from retsam.biomarkers.fractal import dimensions
-from retsam.biomarkers.outline import ANGLES, largest, pixels_in, radii
+from retsam.biomarkers.outline import ANGLES, around, largest, outer, pixels_in, radii
 from retsam.biomarkers.tree import Tree, grow
 from retsam.geometry import ZONES, Frame, RetinalAxes
-from retsam.io.masks import decode
+from retsam.io.masks import decode, empty
 from retsam.status import Status
 from retsam.taxonomy import FOV
 
@@ -75,7 +75,7 @@ class Region:
     box: tuple[slice, slice]
     inside: Mask
 
-    @property
+    @cached_property
     def pixels(self) -> int:
         """Its area."""
         return int(np.count_nonzero(self.inside))
@@ -154,8 +154,9 @@ class RetinalImage:
         try:
             if row["status"] != Status.OK:
                 raise ValueError(f"status {row['status']!r}")
-            mask = decode(row["rle"], self.size)
-            if row["area_px"] not in (None, np.count_nonzero(mask)):
+            nothing = row["rle"] == empty(self.size) and not row["area_px"]  # as most findings are
+            mask = self._nothing if nothing else decode(row["rle"], self.size)
+            if not nothing and row["area_px"] not in (None, np.count_nonzero(mask)):
                 raise ValueError(f"{np.count_nonzero(mask)} px instead of {row['area_px']}")
         except Exception as error:
             log.error("%s: the mask of %s cannot be read (%s); segment this image again", self.image_id, target, error)
@@ -163,6 +164,11 @@ class RetinalImage:
         if target not in FINDINGS and not mask.any():
             raise Unmeasurable(Status.NOT_VISIBLE)
         return mask
+
+    @cached_property
+    def _nothing(self) -> Mask:
+        """Mask (size, size) of all findings that are not there."""
+        return np.zeros((self.size, self.size), bool)
 
     def _stored(self, target: str) -> Mask:
         return self._once(("stored", target), lambda: self._decoded(target))
@@ -173,10 +179,12 @@ class RetinalImage:
         Anatomy is never empty: a structure that every eye has and nobody sees is ``not_visible``. An empty mask of a
         finding (``biomarker.FINDINGS``) is a true zero.
         """
-        return self._once(
-            ("mask", target),
-            lambda: np.ascontiguousarray(self._stored(target)[:, :: -1 if self.mirrored else 1]),
-        )
+        return self._once(("mask", target), lambda: self._as_right_eye(self._stored(target)))
+
+    def _as_right_eye(self, mask: Mask) -> Mask:
+        if mask is self._nothing or not self.mirrored:
+            return mask
+        return np.asarray(cv2.flip(mask.view(np.uint8), 1)).view(np.bool_)
 
     def require(self, *targets: str) -> None:
         """Raise ``not_segmented`` if the model lacks one of the targets, else the reason of the first not there."""
@@ -236,7 +244,7 @@ class RetinalImage:
         """Whether disc and fovea contradict the manifest; None where one of the two says nothing."""
         return self.geometric_laterality != self.eye if self.geometric_laterality and self.eye else None
 
-    @property
+    @cached_property
     def mirrored(self) -> bool:
         """Whether the arrays here are mirrored against the photograph."""
         return self.laterality == "OS"
@@ -280,11 +288,19 @@ class RetinalImage:
     @property
     def axes(self) -> RetinalAxes:
         """Retinal coordinates; ``undefined`` where disc and fovea cannot belong to one eye."""
+        return self._once(("axes",), self._axes)
+
+    def _axes(self) -> RetinalAxes:
         _ = self.disc  # whole
         stored = self._once(("landmarks",), self._landmarks)
         return RetinalAxes((self._mirror(stored.disc[0]), stored.disc[1]), self.fovea, stored.disc_diameter)
 
-    @property
+    @cached_property
+    def fov_area(self) -> int:
+        """Pixels of the field of view."""
+        return int(np.count_nonzero(self.mask(FOV)))
+
+    @cached_property
     def fov_circle(self) -> tuple[float, float, float]:
         """Field of view in the frame: centre x, y and radius, px."""
         x, y = self.frame.to_frame([self.frame.fov_x, self.frame.fov_y])
@@ -342,7 +358,7 @@ class RetinalImage:
         inside = self.mask(FOV) & (below if side == "inferior" else ~below)
         everything = slice(0, self.size)
         region = Region((everything, everything), inside)
-        if region.pixels < MIN_IN_VIEW * np.count_nonzero(self.mask(FOV)) / 2:
+        if region.pixels < MIN_IN_VIEW * self.fov_area / 2:
             raise Unmeasurable(Status.OUT_OF_VIEW)
         return region
 
@@ -353,23 +369,31 @@ class RetinalImage:
 
     def sees_circle(self, radius: float, side: str = "") -> bool:
         """Whether enough of a circle of `radius` px about the disc's centre is in view, or of its part on a side."""
+        xy, seen = self._once(("points", f"{radius:.6f}"), lambda: self._points(radius))
+        if side:
+            along = self._once(("along", f"{radius:.6f}"), lambda: self._along(xy))
+            seen = seen[_towards(along, side)]
+        return float(seen.mean()) >= MIN_CIRCLE_IN_VIEW
+
+    def _points(self, radius: float) -> tuple[NDArray[np.float64], Mask]:
+        """Points (n, 2) of a circle about the disc's centre, and which are in view."""
         angle = np.arange(0, 2 * np.pi, 1 / radius)  # a point a pixel
         xy = radius * np.column_stack([np.cos(angle), np.sin(angle)]) + (self.disc.x, self.disc.y)
-        if side:
-            xy = xy[self.on_side(xy, side)]
         x, y = np.rint(xy).astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < self.size) & (y < self.size)
         inside[inside] = self.mask(FOV)[y[inside], x[inside]]
-        return float(inside.mean()) >= MIN_CIRCLE_IN_VIEW
+        return xy, inside
 
     def on_side(self, xy: NDArray[np.float64], side: str) -> Mask:
         """Which frame points (n, 2) are ``superior``, ``inferior``, ``temporal`` or ``nasal`` to the disc's centre.
 
         The first two by the line from disc to fovea, the others by the perpendicular to it through the disc's centre.
         """
-        temporal, superior = self.axes.coordinates(xy).T
-        along = superior if side in ("superior", "inferior") else temporal
-        return np.asarray(along > 0 if side in ("superior", "temporal") else along < 0)
+        return _towards(self._along(xy), side)
+
+    def _along(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Temporal and superior coordinate (2, n) about the disc's centre."""
+        return self.axes.coordinates(xy).T
 
     # Vessels
 
@@ -428,7 +452,8 @@ class RetinalImage:
 
     def _sparsity(self, target: str) -> tuple[float, float]:
         distance = self._beside(target)[self.mask(FOV)]
-        distance = np.maximum(distance - 0.5, 0)  # from the pixel's centre to its edge
+        distance -= 0.5  # from the pixel's centre to its edge
+        np.maximum(distance, 0, out=distance)
         return float(distance.mean()), float(distance.max())
 
     def _beside(self, target: str) -> NDArray[np.float32]:
@@ -460,9 +485,12 @@ class RetinalImage:
         return self._once(("lesions", target), lambda: self._lesions(target))
 
     def _lesions(self, target: str) -> Components:
+        found = self._stored(target)
+        if found is self._nothing:
+            return NONE
         # From the masks as stored: mirrored copies of many masks take time.
-        seen = self._stored(target) & self._stored(FOV)
-        return components(seen, MIN_LESION * (self.size / 1024) ** 2, mirrored=self.mirrored)
+        smallest = MIN_LESION * (self.size / 1024) ** 2
+        return components(found, smallest, within=self._stored(FOV), mirrored=self.mirrored)
 
     @property
     def fov_perimeter(self) -> float:
@@ -473,6 +501,14 @@ class RetinalImage:
         step = max(self.size // 128, 1)
         coarse = np.ascontiguousarray(self.mask(FOV)[::step, ::step])
         return float(components(coarse, 1).perimeter.sum()) * step
+
+    def lesions_by_quadrant(self, target: str) -> NDArray[np.int64]:
+        """Number (4,) of lesions with their centroid in each quadrant of :meth:`quadrants_in_view`."""
+        return self._once(("lesions_by_quadrant", target), lambda: self._lesions_by_quadrant(target))
+
+    def _lesions_by_quadrant(self, target: str) -> NDArray[np.int64]:
+        temporal, superior = self.axes.coordinates(self.lesions(target).xy, "fovea").T
+        return np.bincount(2 * (superior < 0) + (temporal < 0), minlength=4)
 
     def quadrants_in_view(self) -> NDArray[np.bool_]:
         """Whether each quadrant about the fovea (4,) has half of its even share of the field of view.
@@ -490,10 +526,16 @@ class RetinalImage:
         temporal, superior = (
             (line * (across - zero)[k] + zero[k])[None, :] >= -(line * (down - zero)[k])[:, None] for k in (0, 1)
         )
-        whole, above = np.count_nonzero(seen), np.count_nonzero(seen & superior)
+        whole, above = self.fov_area, np.count_nonzero(seen & superior)
         outer, corner = np.count_nonzero(seen & temporal), np.count_nonzero(seen & temporal & superior)
         pixels = np.array([corner, above - corner, outer - corner, whole - above - outer + corner])
         return pixels >= MIN_IN_VIEW * whole / 4
+
+
+def _towards(along: NDArray[np.float64], side: str) -> Mask:
+    """Which points lie on a side, from their temporal and superior coordinate (2, n)."""
+    one = along[1 if side in ("superior", "inferior") else 0]
+    return np.asarray(one > 0 if side in ("superior", "temporal") else one < 0)
 
 
 def _known(number: float | None) -> bool:
@@ -504,7 +546,8 @@ def _known(number: float | None) -> bool:
 def _on_border(body: Mask, fov: Mask) -> float:
     """Part of a region's outline that lies within two pixels of the border of the field of view."""
     kernel = np.ones((3, 3), np.uint8)
-    region, field = (np.pad(m.astype(np.uint8), 2) for m in (body, fov))
+    box = around(body, 2)
+    region, field = (np.pad(m[box].view(np.uint8), 2) for m in (body, fov))
     outline = (region > 0) & (cv2.erode(region, kernel) == 0)
     inner = cv2.erode(field, kernel, iterations=2) > 0
     return float(np.count_nonzero(outline & ~inner) / np.count_nonzero(outline))
@@ -512,9 +555,7 @@ def _on_border(body: Mask, fov: Mask) -> float:
 
 def _ellipse(mask: Mask) -> Ellipse:
     """Moments of the largest component of a mask that is not empty, holes filled."""
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    areas = [cv2.contourArea(c) + len(c) / 2 + 1 for c in contours]  # Pick's theorem: pixels, border included
-    contour = contours[int(np.argmax(areas))]
+    contour = outer(mask)
     x, y, width, height = cv2.boundingRect(contour)
     filled = np.zeros((height, width), np.uint8)
     cv2.drawContours(filled, [contour], 0, 1, cv2.FILLED, offset=(-x, -y))

@@ -19,7 +19,6 @@ from retsam.biomarkers.biomarker import LESIONS, Biomarker, Unmeasurable
 from retsam.biomarkers.components import Components, Floats
 from retsam.biomarkers.image import RetinalImage
 from retsam.status import Status
-from retsam.taxonomy import FOV
 
 SPOTS = ("microaneurysm", "hemorrhage", "hard_exudate", "cotton_wool_spot", "drusen")
 """Targets whose lesions are described one by one."""
@@ -75,7 +74,7 @@ def _area(image: RetinalImage, target: str) -> float:
 
 
 def _coverage(image: RetinalImage, target: str) -> float:
-    return float(image.lesions(target).area.sum()) / np.count_nonzero(image.mask(FOV))
+    return float(image.lesions(target).area.sum()) / image.fov_area
 
 
 def _burden(image: RetinalImage, disease: str) -> float:

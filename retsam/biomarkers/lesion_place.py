@@ -17,7 +17,6 @@ from retsam.biomarkers.image import RetinalImage
 from retsam.biomarkers.lesion import PATCHES, SPOTS, some, title
 from retsam.geometry import ETDRS, ZONES
 from retsam.status import Status
-from retsam.taxonomy import FOV
 
 QUADRANTS = ("superotemporal", "superonasal", "inferotemporal", "inferonasal")
 """In the order of ``RetinalImage.quadrants_in_view``."""
@@ -37,9 +36,7 @@ GRID = "ETDRS report 10, Ophthalmology 1991;98:786 (the grid)"
 
 def _by_quadrant(image: RetinalImage, *targets: str) -> NDArray[np.int64]:
     """Number (4,) of the targets' lesions in each of :data:`QUADRANTS`."""
-    xy = np.concatenate([image.lesions(target).xy for target in targets])
-    temporal, superior = image.axes.coordinates(xy, "fovea").T
-    return np.bincount(2 * (superior < 0) + (temporal < 0), minlength=len(QUADRANTS))
+    return np.asarray(sum(image.lesions_by_quadrant(target) for target in targets), np.int64)
 
 
 def _all_in_view(image: RetinalImage) -> None:
@@ -126,7 +123,7 @@ def _clustering(image: RetinalImage, target: str) -> float:
     found = image.lesions(target)
     if len(found) < CLUSTERED:
         raise Unmeasurable(Status.UNDEFINED)
-    return clark_evans(found.xy, float(np.count_nonzero(image.mask(FOV))), image.fov_perimeter)
+    return clark_evans(found.xy, float(image.fov_area), image.fov_perimeter)
 
 
 _ABOUT_FOVEA = (Status.UNDEFINED,)

@@ -18,14 +18,27 @@ STEP = 0.5  # px along a ray
 CAP_ROWS = 7  # fewest rows that tell where a region ends
 
 
+def around(mask: Mask, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of the part of a mask that is not empty, and `margin` px about it as far as there are."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return slice(max(y - margin, 0), y + height + margin), slice(max(x - margin, 0), x + width + margin)
+
+
+def outer(mask: Mask) -> NDArray[np.int32]:
+    """Outer border of the largest component of a mask that is not empty, 8-connected: pixels (n, 1, 2), x and y."""
+    rows, columns = around(mask, 0)
+    part, corner = mask[rows, columns].view(np.uint8), (columns.start, rows.start)
+    contours, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=corner)
+    areas = [cv2.contourArea(c) + len(c) / 2 + 1 for c in contours]  # Pick's theorem: pixels, border included
+    return np.asarray(contours[int(np.argmax(areas))], np.int32)
+
+
 def largest(mask: Mask) -> Mask:
     """Largest component of a mask, 8-connected, holes filled; empty if the mask is."""
     out = np.zeros(mask.shape, np.uint8)
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if contours:
-        areas = [cv2.contourArea(c) + len(c) / 2 + 1 for c in contours]  # Pick's theorem: pixels, border included
-        cv2.drawContours(out, contours, int(np.argmax(areas)), 1, cv2.FILLED)
-    return out.astype(bool)
+    if mask.any():
+        cv2.drawContours(out, [outer(mask)], 0, 1, cv2.FILLED)
+    return out.view(np.bool_)
 
 
 def radii(mask: Mask, centre: tuple[float, float]) -> Floats:
@@ -84,7 +97,9 @@ def beyond(mask: Mask, centre: tuple[float, float], edge: Floats, reach: float) 
     along = edge[:, None] + np.arange(STEP / 2, reach, STEP)
     x = (centre[0] + np.cos(ANGLES)[:, None] * along).astype(np.float32)
     y = (centre[1] + np.sin(ANGLES)[:, None] * along).astype(np.float32)
-    values = cv2.remap(mask.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    box = around(mask, 0)
+    x, y = x - np.float32(box[1].start), y - np.float32(box[0].start)
+    values = cv2.remap(mask[box].astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(np.count_nonzero(values >= 0.5, axis=1) * STEP, np.float64)
 
 

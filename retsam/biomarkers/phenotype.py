@@ -4,7 +4,7 @@ An eye without them has 0; a shape or a spread of nothing is ``undefined``. What
 ``not_segmented``. Pieces are 8-connected components in the field of view, without specks as in the family lesion.
 """
 
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +38,11 @@ REFERENCES = {
 
 
 def _union(image: RetinalImage, targets: tuple[str, ...]) -> Mask:
-    return np.asarray(np.logical_or.reduce([image.mask(target) for target in targets]), bool)
+    return reduce(np.logical_or, [image.mask(target) for target in targets])
 
 
 def _coverage(image: RetinalImage, targets: tuple[str, ...]) -> float:
-    seen = image.mask(FOV)
-    return np.count_nonzero(_union(image, targets) & seen) / np.count_nonzero(seen)
+    return np.count_nonzero(_union(image, targets) & image.mask(FOV)) / image.fov_area
 
 
 def _zone_coverage(image: RetinalImage, targets: tuple[str, ...], zones: tuple[str, ...]) -> float:

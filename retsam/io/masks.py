@@ -21,7 +21,7 @@ def encode(mask: NDArray[np.bool_]) -> str:
         COCO compressed counts (column-major runs, pycocotools).
     """
     if not mask.any():
-        return _empty(mask.shape)
+        return _nothing(mask.shape)
     # Its transpose in C order is the mask in Fortran order; OpenCV transposes several times faster than NumPy copies.
     return _counts(cv2.transpose(np.ascontiguousarray(mask).view(np.uint8)).T)
 
@@ -32,8 +32,13 @@ def _counts(mask: NDArray[Any]) -> str:
     return coco.encode(np.asfortranarray(mask))["counts"].decode("ascii")
 
 
+def empty(size: int) -> str:
+    """What :func:`encode` writes for a mask of side `size` of which nothing is set."""
+    return _nothing((size, size))
+
+
 @cache
-def _empty(shape: tuple[int, ...]) -> str:
+def _nothing(shape: tuple[int, ...]) -> str:
     """Run lengths of a mask of which nothing is set, as most are."""
     return _counts(np.zeros(shape, np.uint8))
 
