@@ -175,7 +175,10 @@ def _fractals(target: str, noun: str) -> tuple[Biomarker, ...]:
         evidence=_long_enough(noun),
         reasons=(Status.TOO_FEW_VESSELS,),
     )
-    boxes = "boxes of 1/128 to 1/8 of the frame's side, half an octave apart, four grid offsets"
+    boxes = (
+        "boxes of 1/128 to 1/4 of the frame's side, half an octave apart, in five grids: one from each corner of the "
+        "frame and one with a box in its middle"
+    )
     stosic = "Stosic 2006, IEEE Trans Med Imaging 25:1101"
     return (
         entry(

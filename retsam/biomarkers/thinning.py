@@ -53,8 +53,9 @@ def thin(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     image = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     width = image.shape[1]
     # Of each pixel of the shape which neighbours are set; 0 outside.
-    code = cv2.filter2D(image, -1, _WEIGHTS.astype(np.float32), borderType=cv2.BORDER_CONSTANT) * image
-    image, code = image.ravel(), code.ravel()
+    bits = cv2.filter2D(image, -1, _WEIGHTS.astype(np.float32), borderType=cv2.BORDER_CONSTANT)
+    image = np.asarray(image, np.uint8).ravel()
+    code = np.asarray(bits, np.uint8).ravel() * image
     around = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
     edge = np.flatnonzero((code > 0) & (code < 255))
     pending = [[edge[_MAY_EVER_GO.take(code.take(edge))]] for _ in _SIDES]

@@ -199,11 +199,23 @@ def triangle(levels: int) -> np.ndarray:
 def test_dimensions_of_known_sets():
     enlarged = cv2.resize(carpet(6).astype(np.uint8), (1024, 1024), interpolation=cv2.INTER_NEAREST) > 0
     line = np.zeros((1024, 1024), bool)
-    line[(200 + 0.37 * np.arange(100, 900)).astype(int), np.arange(100, 900)] = True
+    line[(200 + 0.37 * np.arange(1024)).astype(int), np.arange(1024)] = True
     assert dimensions(enlarged)[0] == pytest.approx(np.log(8) / np.log(3), abs=0.03)
     assert dimensions(triangle(10))[0] == pytest.approx(np.log(3) / np.log(2), abs=0.03)
     assert dimensions(np.ones((1024, 1024), bool))[0] == pytest.approx(2, abs=0.03)
     assert dimensions(line)[0] == pytest.approx(1, abs=0.03)
+    assert dimensions(np.eye(1024, dtype=bool))[0] == pytest.approx(1, abs=0.03)
+
+
+def test_dimensions_know_no_direction():
+    rng = np.random.default_rng(7)
+    mask = np.zeros((512, 512), np.uint8)
+    for ends in rng.integers(0, 512, (12, 2, 2)):
+        cv2.line(mask, *ends.tolist(), 1)
+    values = list(dimensions(mask > 0, (0, 1, 2)).values())
+    for turn in range(4):
+        for turned in (np.rot90(mask, turn), np.rot90(mask.T, turn)):
+            assert list(dimensions(turned > 0, (0, 1, 2)).values()) == pytest.approx(values, abs=1e-12)
 
 
 def test_the_spectrum_of_a_uniform_fractal_is_flat():
@@ -217,7 +229,8 @@ def test_the_spectrum_of_a_uniform_fractal_is_flat():
 def test_box_sizes_follow_the_frame(size):
     sizes = box_sizes(size)
     assert sizes[0] == max(2, size // 128)
-    assert sizes[-1] == size // 8
+    assert sizes[-1] == size // 4
+    assert not any(side % 2 for side in sizes), "only then is a box in the middle of the frame"
     assert len(sizes) >= 8
 
 
