@@ -227,13 +227,14 @@ def peak(heat: Map, threshold: float, fov: Mask, likely: Map | None = None) -> t
         To parts of a pixel; None if no place counts.
     """
     size = heat.shape[0]
-    smooth = cv2.GaussianBlur(heat, (0, 0), SMOOTHING * size, borderType=cv2.BORDER_CONSTANT) * fov
-    counts, weight = smooth > threshold, np.float32(1.0)
+    blurred = cv2.GaussianBlur(heat, (0, 0), SMOOTHING * size, borderType=cv2.BORDER_CONSTANT)
+    smooth = np.where(fov, blurred, 0).astype(np.float32)
+    counts, candidates = smooth > threshold, smooth
     if likely is not None:
         if fov[np.unravel_index(int(likely.argmax()), likely.shape)]:
             counts |= (likely > USUAL) & (smooth > FAINT)
-        weight = ANYWHERE + (1.0 - ANYWHERE) * likely
-    candidates = np.where(counts, smooth * weight, 0.0)
+        candidates = smooth * (ANYWHERE + (1.0 - ANYWHERE) * likely)
+    candidates = np.where(counts, candidates, 0.0)
     row, col = divmod(int(candidates.argmax()), size)
     if not counts[row, col]:
         return None
