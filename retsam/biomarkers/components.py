@@ -78,17 +78,15 @@ class Components:
     @cached_property
     def perimeter(self) -> Floats:
         """Length (n,) of the border, that of holes too, px."""
-        padded = np.pad(self.labels, 1)
-        filled = (padded > 0).view(np.uint8)
-        places = np.flatnonzero(filled > cv2.erode(filled, np.ones((3, 3), np.uint8)))
-        flat, row = filled.ravel(), padded.shape[1]
-        sides, corners = (
-            len(steps) - sum(flat[places + step] for step in steps)
-            for steps in ((1, -1, row, -row), (row + 1, row - 1, 1 - row, -row - 1))
-        )
-        # Neighbours across a side, or at a corner, that are outside; counts add up without an error.
-        of = self.number[padded.ravel()[places]] + 1
-        sums = [np.bincount(of, change, len(self) + 1)[1:] for change in (sides, corners)]
+        filled = np.pad((self.labels > 0).view(np.uint8), 1)
+        three = slice(0, -2), slice(1, -1), slice(2, None)
+        around = [[filled[y, x] for x in three] for y in three]
+        sides = 4 - (around[0][1] + around[1][0] + around[1][2] + around[2][1])
+        corners = 4 - (around[0][0] + around[0][2] + around[2][0] + around[2][2])
+        # Neighbours across a side, or at a corner, that are outside.
+        border = np.flatnonzero((self.labels > 0) & ((sides | corners) > 0))
+        of = self.number[self.labels.ravel()[border]] + 1
+        sums = [np.bincount(of, part.ravel()[border], len(self) + 1)[1:] for part in (sides, corners)]
         return np.asarray(np.pi / 8 * (sums[0] + sums[1] / np.sqrt(2)), np.float64)
 
     @cached_property

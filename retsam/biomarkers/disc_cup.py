@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retsam.biomarkers.biomarker import Biomarker
 from retsam.biomarkers.image import RetinalImage
-from retsam.biomarkers.outline import ANGLES, extent, radii, smooth, widths
+from retsam.biomarkers.outline import ANGLES, radii, smooth, widths
 from retsam.status import Status
 
 TIE = 0.01
@@ -21,11 +21,11 @@ TIE = 0.01
 
 
 def _vertical(image: RetinalImage) -> float:
-    return extent(image.body("optic_cup"))[1] / extent(image.body("optic_disc"))[1]
+    return image.extent("optic_cup")[1] / image.extent("optic_disc")[1]
 
 
 def _horizontal(image: RetinalImage) -> float:
-    return extent(image.body("optic_cup"))[0] / extent(image.body("optic_disc"))[0]
+    return image.extent("optic_cup")[0] / image.extent("optic_disc")[0]
 
 
 def _area(image: RetinalImage) -> float:

@@ -15,7 +15,7 @@ from retsam.biomarkers.centreline import Centreline, trace
 from retsam.biomarkers.components import NONE, Components, components
 from retsam.biomarkers.crossing import Crossings, crossings
 from retsam.biomarkers.fractal import dimensions
-from retsam.biomarkers.outline import ANGLES, around, largest, outer, pixels_in, radii
+from retsam.biomarkers.outline import ANGLES, around, beyond, extent, largest, outer, pixels_in, radii
 from retsam.biomarkers.tree import Tree, grow
 from retsam.geometry import ZONES, Frame, RetinalAxes
 from retsam.io.masks import decode, empty
@@ -188,6 +188,9 @@ class RetinalImage:
 
     def require(self, *targets: str) -> None:
         """Raise ``not_segmented`` if the model lacks one of the targets, else the reason of the first not there."""
+        self._once(("required", *targets), lambda: self._require(targets))
+
+    def _require(self, targets: tuple[str, ...]) -> None:
         if not all(target in self.rows for target in targets):
             raise Unmeasurable(Status.NOT_SEGMENTED)
         for target in targets:
@@ -274,6 +277,10 @@ class RetinalImage:
         if target == "optic_disc" and _on_border(body, self.mask(FOV)) > MAX_DISC_CUT:
             raise Unmeasurable(Status.OUT_OF_VIEW)
         return body
+
+    def extent(self, target: str) -> tuple[float, float]:
+        """Extent of disc or cup along x and y, px; see ``outline.extent``."""
+        return self._once(("extent", target), lambda: extent(self.body(target)))
 
     def edge(self, target: str) -> NDArray[np.float64]:
         """Outer edge (RAYS,) of disc or cup along rays from the disc's centroid, px; see ``outline.radii``."""
@@ -479,6 +486,13 @@ class RetinalImage:
             ("crescent",),
             lambda: self.mask("peripapillary_atrophy") & self.mask(FOV) & ~self.body("optic_disc"),
         )
+
+    def crescent_widths(self, reach: float) -> NDArray[np.float64]:
+        """Length (RAYS,) of :attr:`crescent` along rays from the disc's centroid, to `reach` px past its margin, px."""
+        return self._once(("crescent_widths", f"{reach:.6f}"), lambda: self._crescent_widths(reach))
+
+    def _crescent_widths(self, reach: float) -> NDArray[np.float64]:
+        return beyond(self.crescent, (self.disc.x, self.disc.y), self.edge("optic_disc"), reach)
 
     def lesions(self, target: str) -> Components:
         """Lesions in the field of view; specks of under ``MIN_LESION`` px at 1024 left out."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from retsam.biomarkers.biomarker import PHENOTYPES, Biomarker, Unmeasurable
 from retsam.biomarkers.image import Mask, RetinalImage
 from retsam.biomarkers.lesion import shape
-from retsam.biomarkers.outline import RAYS, beyond
+from retsam.biomarkers.outline import RAYS
 from retsam.geometry import ETDRS, ZONES
 from retsam.status import Status
 from retsam.taxonomy import FOV
@@ -67,9 +67,8 @@ def _peripapillary_area(image: RetinalImage) -> float:
 
 def _widths(image: RetinalImage) -> NDArray[np.float64]:
     """Atrophy (RAYS,) beyond the disc's margin along each ray from its centroid, disc diameters."""
-    disc = image.disc
-    lengths = beyond(image.crescent, (disc.x, disc.y), image.edge("optic_disc"), REACH * disc.diameter)
-    return np.asarray(lengths / disc.diameter, np.float64)
+    diameter = image.disc.diameter
+    return np.asarray(image.crescent_widths(REACH * diameter) / diameter, np.float64)
 
 
 def _crescent_extent(image: RetinalImage) -> float:

@@ -75,17 +75,18 @@ def run_lengths(rle: str) -> NDArray[np.int64]:
     (runs,) int64
         Empty for text that is no such string.
     """
-    codes = np.frombuffer(rle.encode("utf-8"), np.uint8).astype(np.int64) - 48
-    if codes.size == 0 or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+    codes = np.frombuffer(rle.encode("utf-8"), np.uint8) - np.uint8(48)  # what comes before 48 ends up above 63
+    if codes.size == 0 or codes.max() > 63 or codes[-1] & 32:
         return np.zeros(0, np.int64)
-    last = (codes & 32) == 0
-    start = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
-    length = np.diff(np.append(start, codes.size))
+    last = np.flatnonzero(codes < 32)
+    length = np.diff(last, prepend=-1)
     if length.max() > 12:
         return np.zeros(0, np.int64)
-    place = np.arange(codes.size) - np.repeat(start, length)
-    value = np.add.reduceat((codes & 31) << (5 * place), start)
-    value -= np.where(codes[last] & 16, np.int64(1) << (5 * length), 0)
+    value = (codes[last] & 31).astype(np.int64)
+    value -= (value & 16) << 1
+    for back in range(1, int(length.max())):
+        longer = np.flatnonzero(length > back)
+        value[longer] = (value[longer] << 5) | (codes[last[longer] - back] & 31)
     value[1::2] = np.cumsum(value[1::2])
     value[2::2] = np.cumsum(value[2::2])
     return value
