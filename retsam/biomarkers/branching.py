@@ -53,11 +53,12 @@ def _end_density(image: RetinalImage, target: str) -> float:
 
 def _inner(image: RetinalImage, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which points lie away from the border of the field of view."""
-    reach = 2 * round(BORDER * image.size) + 1
-    padded = cv2.copyMakeBorder(image.mask(FOV).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    inner = cv2.erode(padded, np.ones((reach, reach), np.uint8))[1:-1, 1:-1]
+    reach = round(BORDER * image.size)
+    field = cv2.copyMakeBorder(image.mask(FOV).view(np.uint8), reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0)
+    total, side = cv2.integral(field), 2 * reach + 1
     x, y = np.rint(xy).astype(int).T
-    return inner[y, x] > 0
+    around = total[y + side, x + side] - total[y, x + side] - total[y + side, x] + total[y, x]
+    return np.asarray(around == side**2)
 
 
 def _angle_mean(image: RetinalImage, target: str) -> float:

@@ -6,6 +6,7 @@ biomarker does not depend on the frame size that was chosen.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -204,15 +205,21 @@ class Centreline:
             Of the segments with at least ``calibre_points`` points, px.
         """
         keep = slice(None) if within is None else within
-        xy, width, segment = self.xy[keep], self.width[keep], self.segment[keep]
+        xy, segment = self.xy[keep], self.segment[keep]
         count = np.bincount(segment)
         enough = np.flatnonzero(count >= self.calibre_points)
-        ordered = np.append(width[np.lexsort((width, segment))], np.nan)
+        order = self._by_width if within is None else self._by_width[within[self._by_width]]
+        ordered = np.append(self.width[order], np.nan)
         low = (np.cumsum(count) - count)[enough]
         median = (ordered[low + (count[enough] - 1) // 2] + ordered[low + count[enough] // 2]) / 2
         step = np.hypot(*np.diff(xy, axis=0).T) * (np.diff(segment) == 0)
         length = np.bincount(segment[1:], step, count.size).astype(float)[enough]
         return median, length
+
+    @cached_property
+    def _by_width(self) -> Ints:
+        """Points in the order of their width, segment by segment."""
+        return np.lexsort((self.width, self.segment))
 
     def crossings(self, centre: tuple[float, float], radius: float) -> tuple[Floats, Floats]:
         """Places and widths of the vessels where they cross a circle.
@@ -254,7 +261,7 @@ class Centreline:
         nearest = np.argsort(np.where(usable, far, np.inf), axis=1, kind="stable")[:, :CROSSING_POINTS]
         width = np.take_along_axis(np.where(usable, self.width[near], np.nan), nearest, axis=1)
         enough = np.isfinite(width).sum(axis=1) >= self.calibre_points / 2
-        return self.path[at[enough]], np.asarray(np.nanmedian(width[enough], axis=1), float)
+        return self.path[at[enough]], row_medians(width[enough])
 
     def leaves(self, off: Floats) -> Ints:
         """Points of the path after which it crosses a closed line, without the returns of a vessel along that line.
@@ -327,7 +334,7 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
     tangent = max(2, round(TANGENT_HALF_WINDOW * unit))
     skeleton = thin(mask)
     radius: Radius = np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
-    radius = np.minimum(radius, mask.shape[0])  # a mask without background: infinite
+    np.minimum(radius, mask.shape[0], out=radius)  # a mask without background: infinite
     chains = _pruned_chains(skeleton, radius, unit)
     node, inner = _merge_nodes(chains, radius)
     kept, source = _trim(chains, radius, inner)
@@ -358,6 +365,14 @@ def trace(mask: NDArray[np.bool_]) -> Centreline:
     )
 
 
+def row_medians(values: Floats) -> Floats:
+    """Median (n,) of each row of values (n, k), NaN left out; NaN for a row of nothing else."""
+    count = np.isfinite(values).sum(axis=1)
+    ordered, rows = np.sort(values, axis=1), np.arange(len(values))
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[1] - 1)
+    return np.where(count > 0, (ordered[rows, low] + ordered[rows, high]) / 2, np.nan)
+
+
 def _curve_window(unit: float) -> int:
     """Half window for arc length and curvature, px."""
     return max(4, round(CURVE_HALF_WINDOW * unit))
@@ -366,16 +381,22 @@ def _curve_window(unit: float) -> int:
 def _neighbours(xy: Ints, shape: tuple[int, ...]) -> Ints:
     """Pairs (E, 2) of adjacent pixels; a diagonal counts only where no orthogonal neighbour joins the two.
 
-    This mixed adjacency keeps the corners of a staircase from looking like junctions.
+    The pixels are in reading order. This mixed adjacency keeps the corners of a staircase from looking like junctions.
     """
-    index = np.full((shape[0] + 2, shape[1] + 2), -1, np.int64)
-    x, y = xy[:, 0] + 1, xy[:, 1] + 1
-    index[y, x] = np.arange(xy.shape[0])
-    left, right, down = index[y, x - 1], index[y, x + 1], index[y + 1, x]
-    diagonal_right = np.where((right < 0) & (down < 0), index[y + 1, x + 1], -1)
-    diagonal_left = np.where((left < 0) & (down < 0), index[y + 1, x - 1], -1)
-    pairs = [np.column_stack([np.flatnonzero(n >= 0), n[n >= 0]]) for n in (right, down, diagonal_right, diagonal_left)]
-    return np.concatenate(pairs)
+    wide = shape[1] + 2  # a margin at both sides, so that no row touches the next
+    flat = np.append(xy[:, 1] * wide + xy[:, 0] + 1, np.iinfo(np.int64).max)
+    own, n = flat[:-1], xy.shape[0]
+    beside = np.diff(flat) == 1
+    right, left = beside, np.append(False, beside)[:n]
+    below = np.searchsorted(flat, own + wide - 1)
+    down_left = flat[below] == own + wide - 1
+    straight = below + down_left
+    down = flat[straight] == own + wide
+    after = straight + down
+    down_right = flat[after] == own + wide + 1
+    to = np.arange(1, n + 1), straight, after, below
+    which = right, down, down_right & ~right & ~down, down_left & ~left & ~down
+    return np.concatenate([np.column_stack([np.flatnonzero(w), t[w]]) for w, t in zip(which, to, strict=True)])
 
 
 def _components(pairs: Ints, n: int) -> tuple[int, Ints]:
@@ -470,7 +491,7 @@ def _pruned_chains(skeleton: NDArray[np.bool_], radius: Radius, unit: float) -> 
 
     They end at folds too. `unit` is the frame's side over 1024 px.
     """
-    xy = np.argwhere(skeleton)[:, ::-1].astype(np.int64)
+    xy = np.column_stack(np.divmod(np.flatnonzero(skeleton), skeleton.shape[1])[::-1])
     chains = _chains(xy, skeleton.shape)
     for _ in range(3):  # a removed spur can leave a stub of its junction behind
         limit = _at_node(1.5 * _radius_at(radius, chains) + 1, np.maximum(chains.start, chains.stop))
@@ -615,8 +636,9 @@ def _edges(mask: NDArray[np.bool_], radius: Radius, chains: _Chains, half: int) 
     normal = np.column_stack([-tangent[:, 1], tangent[:, 0]]) / np.maximum(speed, 0.2)[:, None]
     pixels = chains.xy[points]
     step = (1.6 * radius[pixels[:, 1], pixels[:, 0]] + 2) / PROFILE_SAMPLES
-    left = _first_edge(mask, pixels, -normal * step[:, None]) * step
-    right = _first_edge(mask, pixels, normal * step[:, None]) * step
+    image = mask.astype(np.float32)
+    left = _first_edge(image, pixels, -normal * step[:, None]) * step
+    right = _first_edge(image, pixels, normal * step[:, None]) * step
     found = np.isfinite(left) & np.isfinite(right) & straight
     middle = pixels + normal * (np.where(found, right - left, 0) / 2)[:, None]
     xy[points], _, _ = _quadratic(middle, first[of_point], size[of_point], half)
@@ -624,13 +646,12 @@ def _edges(mask: NDArray[np.bool_], radius: Radius, chains: _Chains, half: int) 
     return xy, width
 
 
-def _first_edge(mask: NDArray[np.bool_], pixels: Ints, step: Floats) -> Floats:
+def _first_edge(image: NDArray[np.float32], pixels: Ints, step: Floats) -> Floats:
     """Number of steps from each pixel to where the bilinear mask falls through one half; NaN if it does not."""
     t = np.arange(PROFILE_SAMPLES + 1)
     x = (pixels[:, :1] + step[:, :1] * t).astype(np.float32)
     y = (pixels[:, 1:] + step[:, 1:] * t).astype(np.float32)
     values = np.empty(x.shape, np.float32)
-    image = mask.astype(np.float32)
     for low in range(0, len(x), 16384):  # OpenCV limits the side of a map to 32767
         part = slice(low, low + 16384)
         values[part] = cv2.remap(image, x[part], y[part], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
@@ -782,5 +803,5 @@ def _end_widths(chains: _Chains, radius: Radius, on_path: Ints, width: Floats, r
     values = np.where(usable, width[np.where(exists, near, 0)], np.nan).reshape(-1, reach + 1)
     enough = usable.sum(axis=2).ravel() >= least
     out = np.full(enough.size, np.nan)
-    out[enough] = np.nanmedian(values[enough], axis=1)
+    out[enough] = row_medians(values[enough])
     return out

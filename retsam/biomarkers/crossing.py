@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from retsam.biomarkers.centreline import Centreline
+from retsam.biomarkers.centreline import Centreline, row_medians
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -120,7 +120,7 @@ def _narrowing(
     width = np.where(own, vein.width[index], np.nan)
     inside = own & (_at(label, xy.reshape(-1, 2)).reshape(index.shape) == piece[:, None])
     free = own & (_at(artery, xy.reshape(-1, 2)).reshape(index.shape) == 0) & ~inside
-    scale = _median(width)
+    scale = row_medians(width)
     ratio = []
     for side in (vein.on_path[index] <= at[:, None], vein.on_path[index] > at[:, None]):
         beyond = away - np.max(np.where(inside & side, away, 0), axis=1)[:, None]
@@ -128,14 +128,6 @@ def _narrowing(
         far = free & side & (beyond > FAR[0] * scale[:, None]) & (beyond <= FAR[1] * scale[:, None])
         enough = (near.sum(axis=1) >= NEAR_POINTS * unit) & (far.sum(axis=1) >= FAR_POINTS * unit)
         enough &= near.any(axis=1) & far.any(axis=1)
-        sides = (_median(np.where(chosen, width, np.nan)) for chosen in (near, far))
+        sides = (row_medians(np.where(chosen, width, np.nan)) for chosen in (near, far))
         ratio.append(np.where(enough, np.divide(*sides), np.nan))
     return np.where(scale >= LEAST_WIDTH * unit, (ratio[0] + ratio[1]) / 2, np.nan)
-
-
-def _median(values: Floats) -> Floats:
-    """Median of each row, NaN left out; NaN for a row of nothing else."""
-    count = np.isfinite(values).sum(axis=1)
-    ordered, rows = np.sort(values, axis=1), np.arange(len(values))
-    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[1] - 1)
-    return np.where(count > 0, (ordered[rows, low] + ordered[rows, high]) / 2, np.nan)
