@@ -1,5 +1,6 @@
 """Box-counting dimensions, multifractal spectrum and lacunarity of a binary image."""
 
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -58,6 +59,7 @@ def dimensions(mask: NDArray[np.bool_], orders: tuple[int, ...] = (0,)) -> dict[
     return {order: float(np.polyfit(scale, values, 1)[0]) for order, values in entropy.items()}
 
 
+@cache
 def _grids(size: int, side: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Lines of the grids in y and in x, the image's border included."""
     first = np.arange(0, size + 2 * side, side)
