@@ -6,6 +6,7 @@ three integers of the crop bring them back to the photograph's own pixels. Pixel
 """
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import cv2
@@ -197,11 +198,16 @@ class RetinalAxes:
             Temporal and superior coordinate, disc diameters.
         """
         centre = np.asarray(self.disc if origin == "disc" else self.fovea, float)
+        return (np.asarray(xy, float) - centre) @ self._directions / self.disc_diameter
+
+    @cached_property
+    def _directions(self) -> NDArray[np.float64]:
+        """Unit vectors (2, 2) in the frame, one a column: temporal and superior."""
         temporal = (np.asarray(self.fovea, float) - np.asarray(self.disc, float)) / self.distance
         superior = np.array([temporal[1], -temporal[0]])
         if superior[1] > 0:  # image y points down
             superior = -superior
-        return (np.asarray(xy, float) - centre) @ np.column_stack([temporal, superior]) / self.disc_diameter
+        return np.column_stack([temporal, superior])
 
 
 @dataclass(frozen=True)
