@@ -27,7 +27,6 @@ def _connected(code: int) -> bool:
 
 _CODES = np.arange(256)
 _DISPENSABLE = np.array([_connected(code) for code in range(256)])
-_AFTER = np.concatenate([_DISPENSABLE[_CODES & ~gone] for gone in range(16)])  # of the first four neighbours some gone
 _LINE_ENDS = (_CODES & (_CODES - 1)) == 0  # one neighbour or none
 _MAY_GO = np.array([_DISPENSABLE & ~_LINE_ENDS & (_CODES & side == 0) for side in _SIDES])
 _MAY_EVER_GO = _MAY_GO.any(axis=0)
@@ -97,12 +96,12 @@ def _peeled(code: Bytes, at: Ints, before: Ints, rank: NDArray[np.int32]) -> Int
     rank[at] = count[: at.size]
     earlier = rank.take(before[:, None] + at)
     rank[at] = -1
-    goes = np.ones(at.size + 1, bool)
-    goes[-1] = False  # of pixels that are not on the list
-    unsure = np.flatnonzero(earlier.max(axis=0, initial=-1) >= 0)
-    earlier, own = earlier[:, unsure], code.take(at[unsure])
+    goes = np.ones(at.size + 1, np.uint8)
+    goes[-1] = 0  # of pixels that are not on the list
+    own = code.take(at)
     while True:
-        now = _AFTER.take(256 * (np.array([1, 2, 4, 8]) @ goes.take(earlier)) + own)
-        if np.array_equal(now, goes[unsure]):
-            return at[goes[:-1]]
-        goes[unsure] = now
+        gone = sum(goes.take(rank) << k for k, rank in enumerate(earlier))
+        now = _DISPENSABLE.take(own & ~gone)
+        if np.array_equal(now, goes[:-1]):
+            return at[now]
+        goes[:-1] = now
