@@ -1,8 +1,8 @@
 """Biomarkers: masks in, one wide row of numbers per image out, each with a status.
 
-``registry`` names them all, one module per family computes them, ``image`` holds what they share, ``centreline`` and
-``fractal`` do the geometry, ``table`` measures a shard, ``catalogue`` writes the data dictionary. ``peers`` says what
-other programs' columns mean, ``importer`` reads them.
+``registry`` names them all, one module per family computes them, ``image`` holds what they share, ``centreline``,
+``thinning`` and ``fractal`` do the geometry, ``table`` measures a shard, ``catalogue`` writes the data dictionary.
+``peers`` says what other programs' columns mean, ``importer`` reads them.
 """
 
 from retsam.biomarkers.biomarker import FAMILIES, Biomarker, Unmeasurable
