@@ -83,8 +83,7 @@ def find(
         ``ok`` with an empty mask.
     """
     nothing = np.zeros_like(fov)
-    least = {name: min(threshold, FAINT) if name == "fovea" else threshold for name, threshold in thresholds.items()}
-    possible = {name for name in maps if reaches(name, least[name])}
+    possible = {name for name in maps if reaches(name, thresholds[name])}
     masks = {name: (maps[name] > thresholds[name]) & fov if name in possible else nothing for name in maps}
     points: dict[str, tuple[float, float]] = {}
     if "vessel" in masks:
@@ -97,8 +96,9 @@ def find(
         if "optic_cup" in masks:
             masks["optic_cup"] = masks["optic_cup"] & masks["optic_disc"]
     if "fovea" in maps:
-        likely = fovea_places(masks.get("optic_disc"), fov) if "fovea" in possible else None
-        place = peak(maps["fovea"], thresholds["fovea"], fov, likely) if "fovea" in possible else None
+        likely = fovea_places(masks.get("optic_disc"), fov)
+        least = thresholds["fovea"] if likely is None else min(thresholds["fovea"], FAINT)
+        place = peak(maps["fovea"], thresholds["fovea"], fov, likely) if reaches("fovea", least) else None
         diameter = _diameter(masks.get("optic_disc"), len(fov))
         masks["fovea"] = nothing if place is None else circle(place, diameter, fov)
         if place is not None:
