@@ -1,6 +1,6 @@
 """Random and broken eyes: measure_table gives values and reasons, whatever the rows of the masks table hold.
 
-1,200 eyes here, within a minute; another range of seeds draws others.
+2,000 eyes here, within two minutes; another range of seeds draws others.
 """
 
 import logging
@@ -18,7 +18,7 @@ from retsam.status import Status
 from retsam.taxonomy import FOV, TARGETS
 from tests.eyes import grid, rows, table, tree
 
-EYES, BATCHES = 100, 12  # eyes of a batch; its number is the seed
+EYES, BATCHES = 100, 20  # eyes of a batch; its number is the seed
 FOUND = {Status.OK, Status.NOT_SEGMENTED, Status.NOT_VISIBLE}
 Rng = np.random.Generator
 
