@@ -46,7 +46,7 @@ USUAL = 0.1
 """Weight of a place from which it is a usual one."""
 
 FAINT = 1e-6
-"""Probability from which a usual place counts: every eye has a fovea, and the map of one hard to see is nearly empty."""
+"""Probability from which a usual place counts: every eye has a fovea, and a map of one hard to see is nearly empty."""
 
 SERIOUS, BARE = 0.1, 0.05
 """Parts of a disc's mask: share of the largest one's area from which one counts; weight of one without any vessel."""
