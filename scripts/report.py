@@ -15,7 +15,7 @@ from retsam.planning import Plan, read_plan
 from retsam.provenance import made_by
 from retsam.report.figures import write_figures
 from retsam.report.html import build_report
-from retsam.report.inputs import ReportInputs
+from retsam.report.inputs import ReportInputs, main_rows
 from retsam.report.overlays import choose_samples, render_samples
 from retsam.report.truth import read_true_values, read_truth, terms
 
@@ -38,7 +38,7 @@ def true_associations(inputs: ReportInputs, plan: Plan, settings: dict) -> dict[
     for outcome in plan.outcomes:
         names = [name for name in terms(inputs.truth, outcome) if name in inputs.true_values]
         eyes, participants = replace_values(inputs.eyes, inputs.participants, inputs.true_values, names)
-        made[outcome] = associate(
+        table = associate(
             eyes,
             participants,
             outcome,
@@ -48,6 +48,7 @@ def true_associations(inputs: ReportInputs, plan: Plan, settings: dict) -> dict[
             min_events=settings["min_events"],
             events_per_parameter=settings["events_per_parameter"],
         )
+        made[outcome] = main_rows(table)
     return made
 
 
@@ -58,6 +59,10 @@ with job_log(snakemake.log[0]):
     provenance["segmentation"] = made_by(map(tables.read_metadata, snakemake.input.masks))
     config = provenance["config"]
     images = tables.read_table(snakemake.input.images)
+    analyses = {
+        outcome: tables.read_table(path)
+        for outcome, path in zip(plan.outcomes, snakemake.input.association, strict=True)
+    }
     inputs = ReportInputs(
         cohort=config["cohort"],
         title=config["report"]["title"],
@@ -66,10 +71,8 @@ with job_log(snakemake.log[0]):
         participants=tables.read_table(snakemake.input.participants),
         flow=json.loads(Path(snakemake.input.flow).read_text(encoding="utf-8")),
         quality=images.drop(columns="status").rename(columns={"quality_status": "status"}),
-        associations={
-            outcome: tables.read_table(path)
-            for outcome, path in zip(plan.outcomes, snakemake.input.association, strict=True)
-        },
+        associations={outcome: main_rows(table) for outcome, table in analyses.items()},
+        analyses=analyses,
         biomarkers=REGISTRY,
         thumbnails=samples(images, results),
         provenance=provenance,

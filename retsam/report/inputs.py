@@ -98,9 +98,15 @@ class ReportInputs:
         (reason -> number of images)}; outcomes, name -> {eyes, participants} -> {cases, controls, unknown}; notes, a
         list of sentences.
     associations : mapping
-        Outcome -> table with the columns of an association table. May be empty.
+        Outcome -> main rows of an association table, see :func:`main_rows`. May be empty.
     biomarkers : mapping
         Name -> entry, as ``retsam.biomarkers.REGISTRY`` holds them; see :class:`BiomarkerEntry`.
+    analyses : mapping
+        Outcome -> whole association table: also quartiles, splines, interactions, strata and sensitivity analyses.
+        An outcome that is left out has none of these.
+    prediction, prediction_curves, prediction_weights : mapping
+        Outcome -> tables of the prediction from many biomarkers: one row a model set; points of its curves; its
+        coefficients. An outcome that is left out was not predicted.
     quality : DataFrame, optional
         Image_id, status, gradability and gradable of every image; by default read from ``images``.
     thumbnails : sequence of Thumbnail
@@ -140,6 +146,10 @@ class ReportInputs:
     flow: Mapping[str, Any]
     associations: Mapping[str, pd.DataFrame]
     biomarkers: Mapping[str, BiomarkerEntry]
+    analyses: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    prediction: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    prediction_curves: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    prediction_weights: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     quality: pd.DataFrame | None = None
     thumbnails: Sequence[Thumbnail] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -174,6 +184,10 @@ class ReportInputs:
         scored = table["status"].isin([Status.OK, Status.UNGRADABLE])
         gradable = scored & table["gradable"].eq(True)
         return table[["image_id", "status", "gradability"]].assign(gradable=gradable, scored=scored)
+
+    def every_row(self, outcome: str) -> pd.DataFrame:
+        """Association rows of an outcome, those of every analysis and term; the main ones where no others are known."""
+        return self.analyses.get(outcome, self.associations[outcome])
 
     def outcome_label(self, outcome: str) -> str:
         """Name of an outcome in print."""
@@ -220,5 +234,31 @@ def counted(table: pd.DataFrame) -> pd.Series:
 
 
 def estimable(table: pd.DataFrame) -> pd.Series:
-    """Rows of an association table that hold an estimate: status ok and a positive, finite odds ratio."""
-    return (table["status"] == Status.OK) & table["or"].gt(0) & table["or"].lt(float("inf"))
+    """Rows of an association table that hold an estimate: status ok and a positive, finite odds ratio or a slope."""
+    return (table["status"] == Status.OK) & (has_odds_ratio(table) | has_slope(table))
+
+
+def has_odds_ratio(table: pd.DataFrame) -> pd.Series:
+    """Rows with a positive, finite odds ratio: outcomes with two values or ordered grades."""
+    return table["or"].gt(0) & table["or"].lt(float("inf"))
+
+
+def has_slope(table: pd.DataFrame) -> pd.Series:
+    """Rows with a finite difference of means per standard deviation: continuous outcomes."""
+    beta = table.get("beta")
+    return pd.Series(False, index=table.index) if beta is None else beta.abs().lt(float("inf"))
+
+
+def main_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the main analysis per standard deviation, what every figure and count shows unless it says otherwise.
+
+    Parameters
+    ----------
+    table : DataFrame
+        An association table; without the columns ``analysis`` and ``term`` all its rows are main rows.
+    """
+    keep = pd.Series(True, index=table.index)
+    for column, value in (("analysis", "main"), ("term", "per_sd")):
+        if column in table:
+            keep &= table[column].eq(value)
+    return table[keep].reset_index(drop=True)
