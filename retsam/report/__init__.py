@@ -2,7 +2,7 @@
 
 ``inputs``    what a report is made from
 ``style``     the project's look: sizes, colours, deterministic SVG and PNG
-``figures``   forest plot, flow diagram, gradability histogram
+``figures``   one module a purpose: forest plots, flow diagram, quality ...
 ``tables``    the tables as text, ready to print
 ``truth``     estimates of a simulated cohort beside its true coefficients
 ``prose``     the sentences written from the numbers

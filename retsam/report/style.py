@@ -55,6 +55,7 @@ RC: dict[str, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     "svg.hashsalt": "retsam",
 }
 
@@ -76,6 +77,13 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return figure
 
 
+def message(text: str) -> Figure:
+    """Figure that holds nothing but a sentence."""
+    figure = new_figure(1.1)
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, size=9, linespacing=1.6)
+    return figure
+
+
 def svg_text(figure: Figure) -> str:
     """SVG document of a figure; the same figure gives the same text."""
     buffer = io.BytesIO()
@@ -83,6 +91,14 @@ def svg_text(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue().decode("utf-8")
     return re.sub(r"[ \t]+\n", "\n", re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL))
+
+
+def pdf_bytes(figure: Figure) -> bytes:
+    """PDF of a figure, fonts embedded; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with styled():
+        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return buffer.getvalue()
 
 
 def png_bytes(figure: Figure, dpi: int = 300) -> bytes:
