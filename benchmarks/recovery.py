@@ -45,7 +45,8 @@ def compare(folder: Path, outcome: str, term: str) -> bool:
     coefficients = pd.read_csv(cohort / "truth" / "coefficients.csv").set_index(["outcome", "term"])
     stated = coefficients.loc[(outcome, term)]
     table = pd.read_parquet(results / "association" / f"{outcome}.parquet")
-    rows = table[table["biomarker"] == term].set_index("model")
+    main = (table["analysis"] == "main") & (table["term"] == "per_sd")
+    rows = table[main & (table["biomarker"] == term)].set_index("model")
     images = pd.read_parquet(results / "cohort" / "images.parquet").set_index("image_id")[term]
     truth = pd.read_parquet(cohort / "truth" / "biomarkers.parquet").set_index("image_id")[term]
     pair = pd.concat([truth, images], axis=1, keys=["true", "measured"])

@@ -1,8 +1,9 @@
 """Odds ratios of one outcome."""
 
 from retsam import tables
-from retsam.association import ASSOCIATION, associate
+from retsam.association import ASSOCIATION, associate, repeatability
 from retsam.biomarkers import exposures
+from retsam.biomarkers.reliability import reliability
 from retsam.logs import job_log
 from retsam.planning import read_plan
 from retsam.segmentation import given_evidence
@@ -22,6 +23,7 @@ with job_log(snakemake.log[0]):
         min_events=snakemake.params.min_events,
         events_per_parameter=snakemake.params.events_per_parameter,
         evidence=given_evidence(given) if given else evidence_of(model),
+        reliability=repeatability(reliability()),
     )
     tables.write_table(table, snakemake.output[0], ASSOCIATION)
     print(table["status"].value_counts().to_string())

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from retsam.association.attenuation import with_attenuation
 from retsam.association.design import (
     Covariate,
     Exposure,
@@ -24,6 +24,7 @@ from retsam.association.design import (
 )
 from retsam.association.models import Fit, fit_firth, fit_logit, is_separated
 from retsam.association.multiplicity import q_values
+from retsam.association.schema import ASSOCIATION, MAIN, PER_SD
 from retsam.status import Status
 from retsam.tables import conform
 from retsam.taxonomy import Evidence
@@ -42,44 +43,6 @@ Peduzzi P, et al. (1996). A simulation study of the number of events per variabl
 UNSTABLE = 1e3
 """Ratio of the confidence limits from which an odds ratio is called unstable."""
 
-ASSOCIATION = pa.schema(
-    [
-        pa.field("outcome", pa.string(), nullable=False),
-        pa.field("biomarker", pa.string(), nullable=False),
-        pa.field("family", pa.string(), nullable=False),
-        pa.field("model", pa.string(), nullable=False),
-        pa.field("unit", pa.string(), nullable=False),  # eye or participant: what a row of the model is
-        pa.field("n", pa.int64(), nullable=False),  # rows of the analysis set
-        pa.field("n_events", pa.int64(), nullable=False),  # of them with outcome 1
-        pa.field("n_participants", pa.int64(), nullable=False),
-        pa.field("n_participants_events", pa.int64(), nullable=False),  # with at least one row of outcome 1
-        pa.field("n_unknown_outcome", pa.int64(), nullable=False),  # rows left out: outcome unknown
-        pa.field("n_missing", pa.int64(), nullable=False),  # rows left out: exposure or a covariate missing
-        pa.field("n_missing_exposure", pa.int64(), nullable=False),
-        pa.field("n_other_rows", pa.int64(), nullable=False),  # rows left out: another row stands for the participant
-        pa.field("mean", pa.float64()),  # of the exposure in the analysis set, its own unit
-        pa.field("sd", pa.float64()),  # per row, n - 1
-        pa.field("or", pa.float64()),  # per sd
-        pa.field("ci_low", pa.float64()),
-        pa.field("ci_high", pa.float64()),
-        pa.field("p", pa.float64()),
-        pa.field("q", pa.float64()),  # Benjamini-Hochberg within outcome, model and family
-        pa.field("family_size", pa.int64(), nullable=False),  # number of tests behind q
-        pa.field("q_all", pa.float64()),  # Benjamini-Hochberg within outcome and model
-        pa.field("log_or", pa.float64()),
-        pa.field("se", pa.float64()),  # of log_or
-        pa.field("df", pa.float64()),  # of t; null for the normal and the profile
-        pa.field("method", pa.string()),  # logit_cluster, logit, firth, firth_one_row; null if nothing was fitted
-        pa.field("ci_method", pa.string()),  # t, wald, profile
-        pa.field("covariates", pa.string(), nullable=False),  # those in the fit, comma-separated
-        pa.field("definitional", pa.bool_(), nullable=False),
-        pa.field("evidence", pa.string()),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("note", pa.string(), nullable=False),
-    ]
-)
-"""One row per biomarker and model; one that could not be estimated keeps its counts and has nulls, a status, a note."""
-
 
 def associate(
     eyes: pd.DataFrame,
@@ -94,6 +57,7 @@ def associate(
     events_per_parameter: float = EVENTS_PER_PARAMETER,
     evidence: Mapping[str, str] | None = None,
     categorical: Sequence[str] = (),
+    reliability: Mapping[str, tuple[float, str]] | None = None,
 ) -> pd.DataFrame:
     """Odds ratios of one outcome per standard deviation of each biomarker.
 
@@ -122,6 +86,8 @@ def associate(
         Target -> evidence level of the model that segmented it.
     categorical : sequence of str
         Covariates to treat as categories although they are numbers.
+    reliability : mapping, optional
+        Biomarker -> its intraclass correlation and what that comes from; see :mod:`retsam.association.attenuation`.
 
     Returns
     -------
@@ -176,6 +142,10 @@ def associate(
                     "biomarker": exposure.name,
                     "family": exposure.family,
                     "model": model,
+                    "analysis": MAIN,
+                    "term": PER_SD,
+                    "kind": "binary",
+                    "transform": "none",
                     "unit": unit,
                     "definitional": is_definitional(exposure.requires, outcome),
                     "evidence": exposure.evidence,
@@ -183,6 +153,7 @@ def associate(
                 }
             )
     table = pd.DataFrame(lines) if lines else ASSOCIATION.empty_table().to_pandas()
+    table = with_attenuation(table.assign(mean_raw=table["mean"], sd_raw=table["sd"]), reliability or {})
     return conform(_with_q(table), ASSOCIATION).to_pandas()
 
 
