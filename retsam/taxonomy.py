@@ -83,12 +83,31 @@ TREES = ("vessel", "artery", "vein")
 """Targets that are thin connected trees: judged by their centreline too, and tinted rather than outlined."""
 
 DEFINITIONAL: dict[str, frozenset[str]] = {
-    "dr": frozenset({"microaneurysm", "hemorrhage", "hard_exudate", "cotton_wool_spot", "laser_spot"}),
-    "amd": frozenset({"drusen", "patchy_hemorrhage"}),
+    "dr": frozenset(
+        {
+            "microaneurysm",
+            "hemorrhage",
+            "hard_exudate",
+            "cotton_wool_spot",
+            "laser_spot",  # treated
+            "venous_beading",  # severe non-proliferative
+            "fibrous_proliferation",  # proliferative
+            "edema",  # referable
+        }
+    ),
+    "amd": frozenset({"drusen", "pigmentary_change", "patchy_hemorrhage", "choroidal_atrophy"}),
     "glaucoma": frozenset({"optic_cup"}),
-    "myopia": frozenset({"tessellation", "peripapillary_atrophy", "diffuse_atrophy", "patchy_atrophy"}),
+    "myopia": frozenset(
+        {"tessellation", "peripapillary_atrophy", "diffuse_atrophy", "patchy_atrophy", "choroidal_atrophy"}
+    ),
 }
-"""Targets whose measurements are part of an outcome's own definition: their odds ratios are not risks."""
+"""Targets whose measurements are part of an outcome's own definition: their odds ratios are not risks.
+
+Scales: DR Wilkinson 2003 (Ophthalmology 110:1677), fibrous proliferation ETDRS report 12 (Ophthalmology 1991;98:823);
+AMD Ferris 2013 (120:844); myopia META-PM, Ohno-Matsui 2015 (Am J Ophthalmol 159:877). A bare choroid is geographic
+atrophy or that of a myope, whichever disease is asked about. Scars, membranes, holes, and signs of vessels other than
+beading decide no grade on these scales.
+"""
 
 RULED_OUT: dict[str, frozenset[str]] = {
     "dr": frozenset({"microaneurysm", "hemorrhage", "hard_exudate", "cotton_wool_spot"}),

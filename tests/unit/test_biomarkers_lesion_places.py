@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retsam.biomarkers import REGISTRY
+from retsam.biomarkers.biomarker import LESIONS
 from retsam.biomarkers.lesion_place import QUADRANTS, clark_evans
 from retsam.status import Status
 from retsam.taxonomy import FOV
@@ -258,6 +259,26 @@ def test_the_four_of_the_421_rule_counts_both_kinds_of_red_lesions():
     one_less = met | {"microaneurysm": eye.dots(*last[13:])}
     assert measured(eye.rows(**one_less)).loc[0, "npdr_421_hemorrhage"] == 0
     assert REGISTRY["npdr_421_hemorrhage"].definitional == ("dr",)
+
+
+def test_every_lesion_is_definitional_for_the_scales_that_name_it():
+    of = {target: REGISTRY[f"{target}_area"].definitional for target in LESIONS}
+    assert {target for target, outcomes in of.items() if not outcomes} == {
+        "epiretinal_membrane",
+        "macular_hole",
+        "artifact",
+        "retinal_scar",
+        "av_nicking",
+        "vascular_sheathing",
+        "vitreous_degeneration",
+        "myelinated_nerve_fiber",
+        "venous_tortuosity",
+        "unknown_abnormality",
+    }
+    assert of["venous_beading"] == of["fibrous_proliferation"] == of["edema"] == ("dr",)
+    assert of["pigmentary_change"] == ("amd",) and of["choroidal_atrophy"] == ("amd", "myopia")
+    assert REGISTRY["npdr_421_venous_beading"].definitional == ("dr",)
+    assert REGISTRY["hard_exudate_foveal"].definitional == ("dr",)
 
 
 @pytest.mark.parametrize(
