@@ -1,9 +1,7 @@
-"""The two estimators: maximum-likelihood logistic regression with a cluster-robust variance, and Firth's.
+"""Estimators of binary outcomes: maximum-likelihood logistic regression with a cluster-robust variance, and Firth's.
 
-Cluster-robust (method ``logit_cluster``): ``V = A^-1 (sum_g s_g s_g') A^-1 x G/(G-1) x (N-1)/(N-K)`` (CR1), where A
-is the observed information, s_g the sum of the scores of cluster g, G the number of clusters, N of rows, K of
-columns; tests and intervals use Student's t with G-1 degrees of freedom. Without clusters (``logit``): inverse
-information and the normal.
+Logistic regression (method ``logit_cluster``): Newton's iterations, CR1 by person and t with G-1 degrees of freedom
+(see :mod:`retsam.association.sandwich`). Without clusters (``logit``): inverse information and the normal.
 
 Firth (``firth``): the likelihood is penalised by Jeffreys' prior, ``l(b) + 0.5 log |I(b)|``; the p value is the
 penalised likelihood-ratio test and the interval the penalised profile likelihood. It has no cluster-robust variance,
@@ -11,63 +9,138 @@ so the caller gives it independent rows.
 
 References
 ----------
-Liang KY, Zeger SL (1986). Longitudinal data analysis using generalized linear models. Biometrika 73, 13-22.
-Cameron AC, Miller DL (2015). A practitioner's guide to cluster-robust inference. J Hum Resour 50, 317-372.
 Firth D (1993). Bias reduction of maximum likelihood estimates. Biometrika 80, 27-38.
 Heinze G, Schemper M (2002). A solution to the problem of separation in logistic regression. Stat Med 21, 2409-2419.
 Konis K (2007). Linear programming algorithms for detecting separated data in binary logistic regression models. Oxford.
 """
 
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
-import statsmodels.api as sm
 from firthmodels import FirthLogisticRegression, detect_separation
 from scipy.stats import norm
-from statsmodels.tools.sm_exceptions import PerfectSeparationError
 
-EXPOSURE = 1
-"""Column of the design that is reported; column 0 is the intercept."""
+from retsam.association.estimate import EXPOSURE, Estimate, Fit
+from retsam.association.sandwich import Clusters, clusters_of, cr1
+
+__all__ = ["EXPOSURE", "Fit", "fit_firth", "fit_logit", "invert", "is_separated", "logit", "newton_logit"]
 
 FIRTH_TOLERANCES = (1e-6, 1e-5, 1e-4)
 """Tried in turn: near its optimum the penalised likelihood is flat to the last bit, and a tight one may not be met."""
 
+ITERATIONS = 50
+"""Newton needs about six; under separation it never ends."""
 
-@dataclass(frozen=True)
-class Fit:
-    """The exposure's line of one fitted model, on the log-odds scale.
+TOLERANCE = 1e-9
+"""Converged when no column moves the linear predictor by more than this, in the root of the mean square."""
 
-    Attributes
+HOPELESS = 1e6
+"""A standard error beyond this, per root mean square of its column, means that nothing can be estimated."""
+
+
+def newton_logit(
+    y: np.ndarray, columns: np.ndarray, start: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Maximum-likelihood logistic regression by Newton's iterations.
+
+    Parameters
     ----------
-    log_or : float
-        Coefficient per unit of the design's exposure column.
-    se : float
-        Standard error.
-    ci_low, ci_high : float
-        Confidence limits.
-    p : float
-        Two-sided p value.
-    method : str
-        ``logit_cluster``, ``logit`` or ``firth``.
-    ci_method : str
-        ``t`` (G-1 degrees of freedom), ``wald`` (normal) or ``profile``.
-    df : float
-        Degrees of freedom of t; NaN otherwise.
-    """
+    y : (n,) float array
+        0 or 1, both present.
+    columns : (k, n) float array
+        The design transposed, full rank.
+    start : (k,) float array, optional
+        Where to begin; zero if not given.
 
-    log_or: float
-    se: float
-    ci_low: float
-    ci_high: float
-    p: float
-    method: str
-    ci_method: str
-    df: float = float("nan")
+    Returns
+    -------
+    coefficients : (k,) float array
+    residual : (n,) float array
+        Outcome less its probability, without cancellation.
+    bread : (k, k) float array
+        Inverse information at the estimate.
+
+    or None where it does not converge: under separation the estimate is infinite.
+    """
+    scale = np.sqrt(np.einsum("ij,ij->i", columns, columns) / len(y))
+    b = np.zeros(len(columns)) if start is None else start.copy()
+    step, before, sign = np.zeros(len(columns)), -np.inf, 2 * y - 1
+    for _ in range(ITERATIONS):
+        margin = sign * (b @ columns)
+        small = np.exp(-np.abs(margin))
+        likelihood = float(np.minimum(margin, 0).sum() - np.log1p(small).sum())
+        if likelihood < before - 1e-9 * abs(before):  # overshot: half way back
+            step = step / 2
+            b = b - step
+            continue
+        before = likelihood
+        residual = sign * np.where(margin >= 0, small, 1.0) / (1 + small)
+        bread = invert((columns * (small / (1 + small) ** 2)) @ columns.T, scale)
+        if bread is None:
+            return None
+        step = bread @ (columns @ residual)
+        if (np.abs(step) * scale).max() <= TOLERANCE:
+            return b, residual, bread
+        b = b + step
+    return None
+
+
+def invert(information: np.ndarray, scale: np.ndarray) -> np.ndarray | None:
+    """Invert an information matrix that holds some.
+
+    Parameters
+    ----------
+    information : (k, k) float array
+    scale : (k,) float array
+        Root mean square of the columns.
+
+    Returns
+    -------
+    (k, k) float array or None
+        None where it is singular, or a standard error times its column's scale passes ``HOPELESS``: the estimate is on
+        its way to infinity (separation), or the columns are collinear.
+    """
+    try:
+        bread = np.linalg.inv(information / np.outer(scale, scale))
+    except np.linalg.LinAlgError:
+        return None
+    variances = np.diag(bread)
+    if not ((variances > 0) & (variances < HOPELESS**2)).all():
+        return None
+    return bread / np.outer(scale, scale)
+
+
+def logit(y: np.ndarray, design: np.ndarray, clusters: np.ndarray | Clusters | None) -> Estimate | None:
+    """Maximum-likelihood logistic regression with all its coefficients.
+
+    Parameters
+    ----------
+    y : (n,) float array
+        0 or 1, both present.
+    design : (n, k) float array
+        Intercept, exposure, covariates; full column rank.
+    clusters : (n,) int array or Clusters, optional
+        Person of each row, for a cluster-robust variance (CR1, t); None for the inverse information and the normal.
+
+    Returns
+    -------
+    Estimate or None
+        None where the iterations do not converge, or there is no variance (one cluster).
+    """
+    columns = np.ascontiguousarray(design.T)
+    found = newton_logit(y, columns)
+    if found is None:
+        return None
+    b, residual, bread = found
+    if clusters is None:
+        return Estimate(b, bread, "logit")
+    groups = clusters if isinstance(clusters, Clusters) else clusters_of(clusters)
+    covariance = cr1(bread, groups.sums(columns * residual), len(y))
+    return None if covariance is None else Estimate(b, covariance, "logit_cluster", groups.count - 1.0)
 
 
 def fit_logit(y: np.ndarray, design: np.ndarray, clusters: np.ndarray | None, confidence: float = 0.95) -> Fit | None:
-    """Maximum-likelihood logistic regression.
+    """Maximum-likelihood logistic regression: the exposure's line.
 
     Parameters
     ----------
@@ -85,24 +158,8 @@ def fit_logit(y: np.ndarray, design: np.ndarray, clusters: np.ndarray | None, co
     Fit or None
         None where the iterations do not converge: under separation the estimate is infinite, and they never do.
     """
-    robust = (
-        {} if clusters is None else {"cov_type": "cluster", "cov_kwds": {"groups": clusters, "use_correction": True}}
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they warn of is looked at below
-        try:
-            result = sm.Logit(y, design, check_rank=False).fit(
-                method="newton", maxiter=50, disp=0, warn_convergence=False, use_t=clusters is not None, **robust
-            )
-        except (np.linalg.LinAlgError, PerfectSeparationError):
-            return None
-        estimate, se, p = (float(v[EXPOSURE]) for v in (result.params, result.bse, result.pvalues))
-        low, high = (float(v) for v in result.conf_int(1 - confidence)[EXPOSURE])
-    if not result.mle_retvals["converged"] or not np.isfinite([estimate, se, p, low, high]).all() or se <= 0:
-        return None
-    if clusters is None:
-        return Fit(estimate, se, low, high, p, "logit", "wald")
-    return Fit(estimate, se, low, high, p, "logit_cluster", "t", float(len(np.unique(clusters)) - 1))
+    estimate = logit(y, design, clusters)
+    return None if estimate is None else estimate.line(EXPOSURE, confidence)
 
 
 def is_separated(y: np.ndarray, design: np.ndarray) -> bool:
