@@ -1,12 +1,10 @@
-"""Forest plots: odds ratios of one outcome with their intervals on a log axis."""
+"""Forest plots: effects on one outcome with their intervals, odds ratios on a log axis."""
 
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,36 +12,22 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from retsam.report import style
-from retsam.report.inputs import ReportInputs, counted, family_label, model_label
-from retsam.report.tables import count, interval, q_value
-
-TICKS = (
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.33,
-    0.5,
-    0.67,
-    0.8,
-    0.9,
-    1.0,
-    1.1,
-    1.25,
-    1.5,
-    2.0,
-    3.0,
-    5.0,
-    10.0,
-    20.0,
-    50.0,
-    100.0,
+from retsam.report.figures.effects import (
+    axis_limit,
+    axis_title,
+    by_strength,
+    effect_text,
+    is_slope,
+    last_rows,
+    placed,
+    set_effect_axis,
+    strongest_of_families,
 )
-"""Odds ratios that may be printed below a log axis; closed under reciprocals, nearly."""
+from retsam.report.inputs import ReportInputs, counted, family_label, model_label
+from retsam.report.tables import count, q_value
 
-WIDEST = math.log(20)
-"""Half width of a forest axis is at most this; what lies beyond is an arrow."""
+PAGE = 9.7
+"""Height of a page in inches, less its margins and a caption; no forest plot is higher."""
 
 LINE = 0.155  # inches per estimate
 GAP = 0.09  # inches between biomarkers
@@ -52,11 +36,11 @@ LEFT, AXIS_START, AXIS_END, OR_COLUMN, Q_COLUMN = 0.08, 2.3, 5.0, 6.5, 7.14  # i
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a forest plot; `y` in inches below the top of the axes."""
+    """One line of a forest plot; `y` in inches below the top of the axes, the others as on its axis (log odds)."""
 
     y: float
     model: str
-    odds: float
+    at: float
     low: float
     high: float
     q: float
@@ -86,7 +70,7 @@ def forest(
     """Forest plot of one outcome: all biomarkers, the models one below the other, on a log axis.
 
     Colour is the model, a filled marker is q < `alpha`, a diamond a definitional pair (the biomarker measures what the
-    outcome is defined by). Families in the order of the table, in them the largest odds ratio of the last model first.
+    outcome is defined by). Families in the order of the table, in them the largest effect of the last model first.
     Intervals are cut at the border of the axis, with an arrow.
 
     Parameters
@@ -103,14 +87,15 @@ def forest(
     labels : mapping, optional
         Biomarker -> name in print.
     limit : float, optional
-        Half width of the axis in log odds; by default from the intervals, see :func:`axis_limit`.
+        Half width of the axis in log odds (slopes: the outcome's unit); by default from the intervals,
+        see :func:`axis_limit`.
 
     Returns
     -------
     Figure
         7.2 inches wide, as high as it needs to be. With nothing to draw: a figure that says so.
     """
-    shown = table[counted(table)]
+    shown, slope = placed(table), is_slope(table)
     with style.styled():
         if shown.empty:
             return style.message(f"{title}\nNo association could be estimated.".strip())
@@ -121,13 +106,15 @@ def forest(
         axes = forest_axes(figure, layout, head, foot)
         limit = axis_limit(table) if limit is None else limit
         draw_rows(axes, layout, labels or {})
-        for estimate in layout.estimates:
-            _draw_estimate(axes, estimate, colours[estimate.model], limit, alpha)
-        draw_axis(axes, limit, layout.height)
+        for e in layout.estimates:
+            draw_interval(axes, e, colours[e.model], limit, alpha)
+            text = effect_text(e.at, e.low, e.high, slope)
+            print_numbers(axes, e.y, text, q_value(e.q), "bold" if e.q < alpha else "normal")
+        draw_axis(axes, limit, layout.height, slope)
         handles = legend_handles(models, colours, alpha)
         if any(e.definitional for e in layout.estimates):
             handles.append(Line2D([], [], color=style.MUTED, marker="D", ms=4.0, lw=0, label="† definitional"))
-        draw_heads(figure, handles, title, note)
+        draw_heads(figure, handles, title, note, slope=slope)
     return figure
 
 
@@ -138,10 +125,8 @@ def model_colours(models: Sequence[str]) -> dict[str, str]:
 
 
 def _arrange(shown: pd.DataFrame, models: Sequence[str]) -> Layout:
-    last = dict(zip(shown["biomarker"], shown["or"], strict=True))  # of the most adjusted model that has an estimate
-    for model in models:
-        rows = shown[shown["model"] == model]
-        last |= dict(zip(rows["biomarker"], rows["or"], strict=True))
+    strongest = last_rows(shown, models)
+    last = dict(zip(strongest["biomarker"], strongest["at"], strict=True))
     estimates, families, names, y = [], [], [], 0.0
     for family in dict.fromkeys(shown["family"]):
         part = shown[shown["family"] == family]
@@ -155,37 +140,12 @@ def _arrange(shown: pd.DataFrame, models: Sequence[str]) -> Layout:
                 r = rows.loc[model]
                 position = y + GAP / 2 + LINE * (i + 0.5)
                 flag = bool(r["definitional"])
-                estimates.append(Line(position, model, r["or"], r["ci_low"], r["ci_high"], r["q"], flag))
+                estimates.append(Line(position, model, r["at"], r["low"], r["high"], r["q"], flag))
             bottom = y + GAP + LINE * len(present)
             names.append((y, bottom, str(biomarker), bool(rows["definitional"].any())))
             y = bottom
         y += 0.06
     return Layout(estimates, families, names, y)
-
-
-def axis_limit(table: pd.DataFrame) -> float:
-    """Half width of a forest axis in log odds: every interval fits but those far longer than most.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Association rows of one outcome; those that are not drawn do not count.
-
-    Returns
-    -------
-    float
-        Between log 1.25 and :data:`WIDEST`.
-    """
-    shown = table[counted(table)]
-    points = np.abs(np.log(shown["or"].to_numpy(float)))
-    limits = shown[["ci_low", "ci_high"]].to_numpy(float).ravel()
-    ends = np.abs(np.log(limits[np.isfinite(limits) & (limits > 0)]))
-    values = np.concatenate([points, ends])
-    if not len(values):
-        return math.log(1.25)
-    most = max(float(np.quantile(part, share)) for part, share in ((ends, 0.8), (points, 0.9)) if len(part))
-    reach = float(values[values <= 2 * most].max(initial=0.0))
-    return min(max(reach * 1.08, math.log(1.25)), WIDEST)
 
 
 def forest_axes(figure: Figure, layout: Layout, head: float, foot: float) -> Axes:
@@ -227,25 +187,17 @@ def draw_rows(axes: Axes, layout: Layout, labels: Mapping[str, str]) -> None:
         )
 
 
-def _draw_estimate(axes: Axes, e: Line, colour: str, limit: float, alpha: float) -> None:
-    draw_interval(axes, e, colour, limit, alpha)
-    print_numbers(axes, e.y, interval(e.odds, e.low, e.high), q_value(e.q), "bold" if e.q < alpha else "normal")
-
-
 def draw_interval(axes: Axes, e: Line, colour: str, limit: float, alpha: float, marker: str = "o") -> None:
     """Draw one estimate with its interval; what lies beyond the axis is an arrow."""
-    low, high = max(_log(e.low, -math.inf), -limit), min(_log(e.high, math.inf), limit)
+    low, high = max(e.low, -limit), min(e.high, limit)
     if low < high:
         axes.plot([low, high], [e.y, e.y], color=colour, lw=1.1, solid_capstyle="butt", zorder=2)
-    for arrow, end, cut in (
-        ("<", -limit, _log(e.low, -math.inf) < -limit),
-        (">", limit, _log(e.high, math.inf) > limit),
-    ):
+    for arrow, end, cut in (("<", -limit, e.low < -limit), (">", limit, e.high > limit)):
         if cut:
             axes.plot([end], [e.y], arrow, color=colour, ms=3.6, clip_on=False, zorder=3)
-    if abs(math.log(e.odds)) <= limit:
+    if abs(e.at) <= limit:
         axes.plot(
-            [math.log(e.odds)], [e.y], "D" if e.definitional else marker, ms=4.0 if e.definitional else 4.6, mew=0.9,
+            [e.at], [e.y], "D" if e.definitional else marker, ms=4.0 if e.definitional else 4.6, mew=0.9,
             mec=colour, mfc=colour if e.q < alpha else "white", zorder=4,
         )  # fmt: skip
 
@@ -259,33 +211,18 @@ def print_numbers(axes: Axes, y: float, odds: str, last: str, weight: str = "nor
         )  # fmt: skip
 
 
-def _log(value: float, otherwise: float) -> float:
-    return math.log(value) if 0 < value < math.inf else otherwise
-
-
-def draw_axis(axes: Axes, limit: float, height: float) -> None:
-    """Log axis from ``-limit`` to ``limit`` with odds ratios below it, and the line of no effect."""
-    axes.set_xlim(-limit, limit)
-    inside = [t for t in TICKS if abs(math.log(t)) <= limit * 1.001]
-    apart = 0.17 * limit  # keep labels from touching
-    ticks: list[float] = [1.0]
-    for tick in sorted(inside, key=lambda t: (_awkwardness(t, limit), abs(math.log(t)), t)):
-        if all(abs(math.log(tick / other)) > apart for other in ticks):
-            ticks.append(tick)
-    ticks.sort()
-    axes.set_xticks([math.log(t) for t in ticks], [f"{t:g}" for t in ticks])
+def draw_axis(axes: Axes, limit: float, height: float, slope: bool = False) -> None:
+    """Axis of effects from ``-limit`` to ``limit``, and the line of no effect."""
+    set_effect_axis(axes, limit, slope)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.vlines(0, 0, height, color=style.MUTED, lw=0.8, zorder=1)
-    axes.set_xlabel("Odds ratio per SD (95% CI), log scale")
+    axes.set_xlabel(axis_title(slope))
 
 
-def _awkwardness(tick: float, limit: float) -> int:
-    """Prefer 0.5, 2 and the decades on wide axes; take any on narrow ones."""
-    return 0 if limit < math.log(2) or tick in {0.01, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0} else 1
-
-
-def draw_heads(figure: Figure, handles: Sequence[Line2D], title: str, note: str, last: str = "q") -> None:
+def draw_heads(
+    figure: Figure, handles: Sequence[Line2D], title: str, note: str, last: str = "q", slope: bool = False
+) -> None:
     """Title, headings of the two columns at the right, legend and note."""
     width, height = figure.get_size_inches()
 
@@ -296,7 +233,7 @@ def draw_heads(figure: Figure, handles: Sequence[Line2D], title: str, note: str,
     if title:
         put(LEFT, 0.14, title, size=9.5, weight="bold")
         row = 0.4
-    put(OR_COLUMN, row + 0.1, "OR (95% CI)", size=7.5, ha="right", color=style.MUTED)
+    put(OR_COLUMN, row + 0.1, "β (95% CI)" if slope else "OR (95% CI)", size=7.5, ha="right", color=style.MUTED)
     put(Q_COLUMN, row + 0.1, last, size=7.5, ha="right", color=style.MUTED)
     figure.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.0, 0.14 * bool(note) / height), ncols=len(handles),
@@ -320,25 +257,44 @@ def forest_panels(inputs: ReportInputs, outcome: str) -> dict[str, Figure]:
     Returns
     -------
     dict of str to Figure
-        Family -> panel, without title; empty where there is nothing to draw.
+        Family -> panel, without title and at most :data:`PAGE` high: the strongest of a family that is larger. Empty
+        where there is nothing to draw.
     """
     table = inputs.associations[outcome]
-    shown = table[counted(table)]
-    if shown.empty:
+    rows = placed(table)
+    if rows.empty:
         return {}
-    labels = {name: inputs.biomarker_label(name) for name in inputs.biomarkers}
-    models, limit = inputs.model_names(table), axis_limit(table)
     return {
-        str(family): forest(part, models, alpha=inputs.alpha, labels=labels, limit=limit)
-        for family, part in ((f, shown[shown["family"] == f]) for f in dict.fromkeys(shown["family"]))
+        str(family): _page(inputs, table, rows[rows["family"] == family], "", axis_limit(table))
+        for family in dict.fromkeys(rows["family"])
     }
 
 
 def forest_of(inputs: ReportInputs, outcome: str) -> Figure:
-    """Forest plot of one outcome of a report, all families in one figure."""
+    """Forest plot of one outcome of a report, all families on one page: the strongest of each where not all fit."""
     table = inputs.associations[outcome]
-    hidden = table.loc[~counted(table), "biomarker"].nunique()
-    note = f"{count(hidden, 'biomarker')} not shown in at least one model; see the table." if hidden else ""
-    title = inputs.outcome_label(outcome)
-    labels = {name: inputs.biomarker_label(name) for name in inputs.biomarkers}
-    return forest(table, inputs.model_names(table), title=title, alpha=inputs.alpha, note=note, labels=labels)
+    return _page(inputs, table, placed(table), inputs.outcome_label(outcome), None)
+
+
+def _page(inputs: ReportInputs, table: pd.DataFrame, rows: pd.DataFrame, title: str, limit: float | None) -> Figure:
+    """Forest plot of some rows of an outcome's table, at most a page high, that says what it leaves out."""
+    models = inputs.model_names(table)
+    ranked = by_strength(last_rows(rows, models))
+    shown = strongest_of_families(ranked, _room(models, rows["family"].nunique(), bool(title)))
+    part = rows[rows["biomarker"].isin(shown)]
+    hidden = table.loc[~counted(table), "biomarker"].nunique() if title else 0
+    notes = []
+    if len(shown) < len(ranked):
+        notes.append(
+            f"{len(shown)} of {count(len(ranked), 'biomarker')}, the strongest of each family; all are in the table."
+        )
+    if hidden:
+        notes.append(f"{count(hidden, 'biomarker')} not shown in at least one model; see the table.")
+    labels = {name: inputs.biomarker_label(name) for name in shown}
+    return forest(part, models, title=title, alpha=inputs.alpha, note=" ".join(notes), labels=labels, limit=limit)
+
+
+def _room(models: Sequence[str], families: int, titled: bool) -> int:
+    """Biomarkers that fit a page beside the headings of their families, one a family at least."""
+    free = PAGE - (0.62 if titled else 0.3) - 0.77 - 0.32 * families
+    return max(int(free / (GAP + LINE * max(len(models), 1))), families, 1)

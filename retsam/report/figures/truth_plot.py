@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from retsam.report import style
+from retsam.report.figures.effects import axis_limit
 from retsam.report.figures.forest_plot import (
     GAP,
     LINE,
     Q_COLUMN,
     Layout,
     Line,
-    axis_limit,
     draw_axis,
     draw_heads,
     draw_interval,
@@ -117,7 +117,7 @@ def _draw_pair(axes: Axes, pair: Pair, y: float, colours: Mapping[str, str], lim
     axes.plot([truth], [y], "D", color=style.INK, ms=5.0, zorder=5)
     print_numbers(axes, y, ratio(pair.truth), "truth")
     for i, (model, e, marker, q) in enumerate(lines, start=1):
-        line = Line(y + i * LINE, model, e.odds, e.low, e.high, q, False)
+        line = Line(y + i * LINE, model, _log(e.odds), _log(e.low), _log(e.high), q, False)
         draw_interval(axes, line, colours[model], limit, alpha, marker)
         print_numbers(axes, line.y, interval(e.odds, e.low, e.high), "yes" if e.covers(pair.truth) else "no")
     if not pair.found:
@@ -125,3 +125,8 @@ def _draw_pair(axes: Axes, pair: Pair, y: float, colours: Mapping[str, str], lim
             page_x(Q_COLUMN), y + (1 + len(known)) * LINE, status_of(pair), transform=axes.get_yaxis_transform(),
             va="center", ha="right", size=7.0, color=style.MUTED,
         )  # fmt: skip
+
+
+def _log(odds: float) -> float:
+    """Logarithm that knows 0 and infinity; a limit that does not exist is infinite."""
+    return math.log(odds) if 0 < odds < math.inf else -math.inf if odds <= 0 else math.inf
