@@ -13,8 +13,8 @@ SCRIPT = "<img src=x onerror=alert(1)>"
 """A name that runs a script wherever it is not escaped."""
 
 SECTIONS = (
-    "summary", "flow", "participants", "quality", "associations",
-    "missingness", "samples", "dictionary", "methods", "provenance",
+    "summary", "results", "flow", "participants", "quality", "associations",
+    "missingness", "samples", "dictionary", "methods", "strobe", "provenance",
 )  # fmt: skip
 """Ids of the sections of a report."""
 

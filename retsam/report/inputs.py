@@ -189,6 +189,11 @@ class ReportInputs:
         """Association rows of an outcome, those of every analysis and term; the main ones where no others are known."""
         return self.analyses.get(outcome, self.associations[outcome])
 
+    def kind(self, outcome: str) -> str:
+        """Kind of an outcome: ``binary``, ``ordinal`` or ``continuous``."""
+        table = self.associations[outcome]
+        return str(table["kind"].iloc[0]) if "kind" in table and len(table) else "binary"
+
     def outcome_label(self, outcome: str) -> str:
         """Name of an outcome in print."""
         return {**OUTCOME_LABELS, **self.outcome_labels}.get(outcome, outcome)

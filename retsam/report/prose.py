@@ -45,14 +45,15 @@ def _of_outcome(inputs: ReportInputs, outcome: str, model: str | None) -> str:
     table, label = inputs.associations[outcome], inputs.outcome_label(outcome)
     shown = table[counted(table) & (table["model"] == model)]
     if shown.empty:
-        return f"{label} with none, as no odds ratio could be estimated"
+        return f"{label} with none, as no association could be estimated"
     found = significant(table, model, inputs.alpha)
     flagged = int(found["definitional"].astype(bool).sum())
-    unit = f"affected {inputs.unit}"
+    binary = inputs.kind(outcome) == "binary"
+    most = count(shown["n_events" if binary else "n"].max(), f"affected {inputs.unit}" if binary else inputs.unit)
     return (
         f"{label} with {len(found)} of {count(len(shown), 'biomarker')}"
         + f", {flagged} of them definitional" * bool(flagged)
-        + f" (at most {count(shown['n_events'].max(), unit)})"
+        + f" (at most {most})"
     )
 
 
@@ -172,16 +173,3 @@ def _methods_associations(inputs: ReportInputs) -> str:
         "False discovery rates (q) are after Benjamini and Hochberg (1995), within outcome, model and family of "
         "biomarkers. An odds ratio that no method could estimate is listed with its reason."
     )
-
-
-STROBE: tuple[tuple[str, str, str, str], ...] = (
-    ("6", "Eligibility of photographs and eyes", "Flow of photographs", "flow"),
-    ("7, 8", "Definition and measurement of the biomarkers", "Biomarker dictionary", "dictionary"),
-    ("11", "Handling of quantitative variables: per standard deviation", "Methods", "methods"),
-    ("12", "Models, clustering of eyes, missing data", "Methods", "methods"),
-    ("13", "Numbers at each stage and reasons for exclusion", "Flow of photographs", "flow"),
-    ("14", "Characteristics of the participants; missing values", "Participants", "participants"),
-    ("15", "Outcome events", "Associations", "associations"),
-    ("16", "Crude and adjusted estimates with 95% intervals", "Associations", "associations"),
-)
-"""STROBE items for cross-sectional studies that this report fills in: item, what, where, anchor."""

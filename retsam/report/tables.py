@@ -3,13 +3,21 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from retsam.report.inputs import METHOD_LABELS, ReportInputs, counted, estimable, family_label, model_label
+from retsam.report.inputs import (
+    METHOD_LABELS,
+    ReportInputs,
+    counted,
+    estimable,
+    family_label,
+    has_odds_ratio,
+    model_label,
+)
 from retsam.status import MEANING, Status
 
 DASH = "–"
@@ -40,6 +48,10 @@ class Row:
         Rows that the first cell covers; 0 where a row above covers this one, and `cells` begins with the second.
     code : str
         Identifier below the first cell's text.
+    anchor : str
+        Section that the first cell links to.
+    sort : mapping of int to str
+        Column -> number to sort by, where the text is rounded or cut.
     """
 
     cells: tuple[str, ...]
@@ -47,6 +59,8 @@ class Row:
     strong: bool = False
     span: int = 1
     code: str = ""
+    anchor: str = ""
+    sort: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,8 @@ class DisplayTable:
         One letter a column: l (left), n (left, never broken) or r (right, never broken).
     notes : tuple of str
         Below the table.
+    fixed : bool
+        The order of the rows is part of what they say: not to be sorted.
     """
 
     key: str
@@ -72,6 +88,7 @@ class DisplayTable:
     rows: tuple[Row, ...]
     align: str
     notes: tuple[str, ...] = ()
+    fixed: bool = False
 
 
 def count(n: Any, noun: str) -> str:
@@ -98,6 +115,32 @@ def ratio(value: float) -> str:
 def interval(odds: float, low: float, high: float) -> str:
     """Odds ratio with its 95% interval: ``0.85 (0.70–1.02)``; a dash where there is none."""
     return DASH if math.isnan(odds) else f"{ratio(odds)} ({ratio(low)}–{ratio(high)})"
+
+
+def difference(beta: float, low: float, high: float) -> str:
+    """Difference with its 95% interval, as precise as that is wide: ``-0.42 (-0.71 to -0.13)``; a dash without one."""
+    if math.isnan(beta):
+        return DASH
+    spread = (high - low) / 4
+    decimals = 1 - math.floor(math.log10(spread)) if 0 < spread < math.inf else 2
+    if decimals > 7:
+        return f"{beta:.3g} ({low:.3g} to {high:.3g})"
+    texts = (f"{round(v, decimals) + 0.0:,.{max(decimals, 0)}f}" for v in (beta, low, high))
+    return "{} ({} to {})".format(*texts)
+
+
+def effect(row: Mapping[Any, Any]) -> str:
+    """Odds ratio, or difference of a continuous outcome, of one association row, with its 95% interval."""
+    if pd.notna(row["or"]):
+        return interval(float(row["or"]), float(row["ci_low"]), float(row["ci_high"]))
+    if pd.notna(row.get("beta")):
+        return difference(float(row["beta"]), float(row["beta_low"]), float(row["beta_high"]))
+    return DASH
+
+
+def sort_keys(values: Mapping[int, Any]) -> dict[int, str]:
+    """Numbers to sort by as short text; those that are missing are left out."""
+    return {column: f"{float(v):.6g}" for column, v in values.items() if pd.notna(v)}
 
 
 def q_value(value: float) -> str:
@@ -141,7 +184,9 @@ def overview(inputs: ReportInputs) -> DisplayTable:
     rows = []
     for outcome, table in tables.items():
         known = _binary(inputs.participants, outcome)
-        cells = [inputs.outcome_label(outcome), f"{int((known == 1).sum()):,}", f"{int((known == 0).sum()):,}"]
+        binary = inputs.kind(outcome) == "binary"
+        sides = [f"{int((known == v).sum()):,}" if binary else DASH for v in (1, 0)]
+        cells = [inputs.outcome_label(outcome), *sides]
         cells += [f"{int(known.isna().sum()):,}", f"{table['biomarker'].nunique():,}"]
         for model in models:
             found = significant(table, model, inputs.alpha)
@@ -161,7 +206,8 @@ def overview(inputs: ReportInputs) -> DisplayTable:
         "Definitional: the biomarker measures what defines the outcome."
     )
     caption = "Outcomes and number of associated biomarkers, by model."
-    return DisplayTable("overview-table", caption, (top, second), tuple(rows), "l" + "r" * (4 + len(models)), (note,))
+    align = "l" + "r" * (4 + len(models))
+    return DisplayTable("overview-table", caption, (top, second), tuple(rows), align, (note,), fixed=True)
 
 
 def significant(table: pd.DataFrame, model: str | None, alpha: float) -> pd.DataFrame:
@@ -242,6 +288,7 @@ def table_one(inputs: ReportInputs, outcomes: Sequence[str]) -> DisplayTable | N
         tuple(rows),
         "l" + "r" * (2 + 3 * len(outcomes)),
         tuple(notes) if first else (),
+        fixed=True,
     )
 
 
@@ -368,22 +415,67 @@ def associations(inputs: ReportInputs, outcome: str) -> DisplayTable:
         for biomarker in dict.fromkeys(part["biomarker"].astype(str)):
             ordered = of_one[biomarker]
             rows += [_association_row(inputs, r, 0 if i else len(ordered), remarks) for i, r in enumerate(ordered)]
+    effects = "Difference (95% CI)" if inputs.kind(outcome) == "continuous" else "OR (95% CI)"
     header = _heads(
-        "Biomarker", "Model", "n", "Events", "Partici\u00adpants", "Mean (SD)", "OR (95% CI)", "p", "q", "Method",
-        "Evidence", "Status",
+        "Biomarker", "Model", "n", "Events", "Partici\u00adpants", "Mean (SD)", effects, "OR if repeat\u00adable", "p",
+        "q", "Method", "Evidence", "Status",
     )  # fmt: skip
     key = f"associations-{list(inputs.associations).index(outcome) + 1}"
     caption = f"All associations with {inputs.outcome_label(outcome)}."
-    notes = (*_association_notes(inputs, table), *(f"[{i}] {text}." for i, text in enumerate(remarks, start=1)))
-    return DisplayTable(key, caption, header, tuple(rows), "lnrrrrrrrnnn", notes)
+    notes = (*_association_notes(inputs, outcome, table), *(f"[{i}] {t}." for i, t in enumerate(remarks, start=1)))
+    made = DisplayTable(key, caption, header, tuple(rows), "lnrrrrrrrrnnn", notes)
+    return made if _known(table, "or_if_reliable") else _without(made, REPEATABLE)
 
 
-def _association_notes(inputs: ReportInputs, table: pd.DataFrame) -> list[str]:
+REPEATABLE = 7
+"""Column of the odds ratio of a repeatable biomarker; left out where no biomarker has one."""
+
+
+def _known(table: pd.DataFrame, column: str) -> bool:
+    return column in table and bool(table[column].notna().any())
+
+
+def _without(table: DisplayTable, column: int) -> DisplayTable:
+    """The table less one column, which no row spans."""
+
+    def less(row: Row) -> Row:
+        if row.group:
+            return row
+        at = column - (row.span == 0)
+        keys = {c - (c > column): v for c, v in row.sort.items() if c != column}
+        return replace(row, cells=row.cells[:at] + row.cells[at + 1 :], sort=keys)
+
+    heads = tuple(h for c, h in enumerate(table.header[0]) if c != column)
+    align = table.align[:column] + table.align[column + 1 :]
+    return replace(table, header=(heads,), rows=tuple(less(row) for row in table.rows), align=align)
+
+
+EFFECTS = {
+    "binary": "OR: odds ratio for one standard deviation more of the biomarker",
+    "ordinal": "OR: odds ratio of a higher grade for one standard deviation more of the biomarker",
+    "continuous": "Difference: of the mean outcome, in its own unit, for one standard deviation more of the biomarker",
+}
+"""What the effect column holds, by kind of outcome."""
+
+TRANSFORMS = {"log1p": "the logarithm of one plus the value", "rank_normal": "normal scores of the ranks"}
+"""Transforms of a biomarker in words."""
+
+
+def _association_notes(inputs: ReportInputs, outcome: str, table: pd.DataFrame) -> list[str]:
     notes = [
-        f"OR: odds ratio for one standard deviation more of the biomarker; n: rows of the model ({inputs.unit}s); q: "
+        f"{EFFECTS[inputs.kind(outcome)]}; n: rows of the model ({inputs.unit}s); q: "
         f"Benjamini–Hochberg within outcome, model and family; bold: q < {inputs.alpha:g}. Evidence: how far the "
         "segmentation behind the biomarker was validated."
     ]
+    if _known(table, "or_if_reliable"):
+        notes.append(
+            "OR if repeatable: the odds ratio that a perfectly repeatable biomarker would have under classical "
+            "measurement error, from its intraclass correlation; a reading aid, no estimate."
+        )
+    used = [t for t in TRANSFORMS if "transform" in table and table["transform"].eq(t).any()]
+    if used:
+        words = "; ".join(f"{t.replace('_', ' ')}: {TRANSFORMS[t]}" for t in used)
+        notes.append(f"Where a transform is named behind the mean, the effect is per SD of it: {words}.")
     if table["definitional"].astype(bool).any():
         notes.append(
             f"{DAGGER} Definitional pair: the biomarker measures what the outcome is defined by; "
@@ -398,20 +490,90 @@ def _association_row(inputs: ReportInputs, r: Mapping[Any, Any], span: int, rema
     shown, counts_too = bool(r["shown"]), bool(r["counted"])
     name = str(r["biomarker"])
     label = inputs.biomarker_label(name)
-    marks = f" {DAGGER}" * bool(r["definitional"]) + f" {PHANTOM_MARK}" * (shown and not counts_too)
-    spread = mean_sd(float(r["mean"]), float(r["sd"]))
-    odds = interval(float(r["or"]), float(r["ci_low"]), float(r["ci_high"])) if shown else DASH
+    first = (label + marks(r),) if span else ()
     counts = [f"{int(r[c]):,}" if pd.notna(r[c]) else DASH for c in ("n", "n_events", "n_participants")]
+    if r.get("kind") == "continuous":
+        counts[1] = DASH
+    values = [effect(r) if shown else DASH, ratio(float(r.get("or_if_reliable", math.nan)))]
+    tests = [q_value(float(r["p"])), q_value(float(r["q"]))]
+    cells = (*first, model_label(r["model"]), *counts, _spread(r), *values, *tests, *_provenance(r, remarks))
+    size = r["or"] if pd.notna(r["or"]) else r.get("beta")
+    keys = sort_keys({6: size if shown else None, 8: r["p"], 9: r["q"]})
+    strong = counts_too and bool(r["q"] < inputs.alpha)
+    return Row(cells, strong=strong, span=span, code=name if label != name else "", sort=keys)
+
+
+def marks(r: Mapping[Any, Any]) -> str:
+    """Signs behind a biomarker's name: definitional, validated on synthetic images only."""
+    return f" {DAGGER}" * bool(r["definitional"]) + f" {PHANTOM_MARK}" * (bool(r["shown"]) and not r["counted"])
+
+
+def _spread(r: Mapping[Any, Any]) -> str:
+    """Mean and SD of the exposure in its own unit, and its transform where there is one."""
+    transform = r.get("transform")
+    if transform not in TRANSFORMS:
+        return mean_sd(float(r["mean"]), float(r["sd"]))
+    mean, sd = (float(r.get(c, math.nan)) for c in ("mean_raw", "sd_raw"))
+    return f"{mean_sd(mean, sd)}, {str(transform).replace('_', ' ')}"
+
+
+def _provenance(r: Mapping[Any, Any], remarks: Sequence[str]) -> tuple[str, str, str]:
+    """Method, evidence and status with the number of its note."""
     method = METHOD_LABELS.get(str(r["method"]), str(r["method"])) if pd.notna(r["method"]) and r["method"] else DASH
     evidence = reason_label(r["evidence"]) if pd.notna(r["evidence"]) and r["evidence"] else DASH
-    status = reason_label(r["status"])
-    if r.get("note") in remarks:
-        status += f" [{remarks.index(r['note']) + 1}]"
-    first = (label + marks,) if span else ()
-    p, q = q_value(float(r["p"])), q_value(float(r["q"]))
-    cells = (*first, model_label(r["model"]), *counts, spread, odds, p, q, method, evidence, status)
-    strong = counts_too and bool(r["q"] < inputs.alpha)
-    return Row(cells, strong=strong, span=span, code=name if label != name else "")
+    note = f" [{remarks.index(r['note']) + 1}]" if r.get("note") in remarks else ""
+    return method, evidence, reason_label(r["status"]) + note
+
+
+MOST_LEADING = 15
+"""Rows of the table of strongest associations."""
+
+
+def strongest(inputs: ReportInputs, outcome: str, most: int = MOST_LEADING) -> DisplayTable | None:
+    """Biomarkers with the smallest p in the most adjusted model, all models side by side; None where they are few.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+    outcome : str
+    most : int
+        Rows; with no more than twice as many biomarkers the table of all of them says it already.
+    """
+    table = inputs.associations[outcome]
+    names = leading(inputs, outcome, most)
+    if table["biomarker"].nunique() <= 2 * most or not names:
+        return None
+    table = table.assign(shown=estimable(table), counted=counted(table))
+    models, primary = inputs.model_names(table), inputs.primary_model(table)
+    rows = {(r["biomarker"], r["model"]): r for r in table[table["biomarker"].isin(names)].to_dict("records")}
+    body = []
+    for name in names:
+        last = rows[name, primary]
+        found = [rows.get((name, m)) for m in models]
+        cells = [effect(r) if r is not None and r["shown"] else DASH for r in found]
+        sizes = [None if r is None or not r["shown"] else r["or"] if pd.notna(r["or"]) else r["beta"] for r in found]
+        tests = (q_value(float(last["p"])), q_value(float(last["q"])))
+        at = 3 + len(models)
+        keys = sort_keys({**dict(enumerate(sizes, start=3)), at: last["p"], at + 1: last["q"]})
+        first = (inputs.biomarker_label(name) + marks(last), family_label(str(last["family"])).split(":")[0])
+        body.append(Row((*first, f"{int(last['n']):,}", *cells, *tests), code=name, sort=keys))
+    header = _heads("Biomarker", "Family", "n", *(model_label(m) for m in models), "p", "q")
+    key = f"strongest-{list(inputs.associations).index(outcome) + 1}"
+    what = "differences" if inputs.kind(outcome) == "continuous" else "odds ratios"
+    caption = (
+        f"The {len(body)} biomarkers most strongly associated with {inputs.outcome_label(outcome)}: {what} per SD "
+        f"(95% CI) by model; n, p and q of the model “{model_label(str(primary))}”."
+    )
+    return DisplayTable(key, caption, header, tuple(body), "llr" + "r" * (len(models) + 2))
+
+
+def leading(inputs: ReportInputs, outcome: str, most: int) -> list[str]:
+    """Biomarkers of an outcome by p in its most adjusted model, smallest first; estimable ones, at most `most`."""
+    table = inputs.associations[outcome]
+    rows = table[counted(table) & (table["model"] == inputs.primary_model(table))]
+    size = rows["log_or"].abs() if "log_or" in rows else np.log(rows["or"].where(has_odds_ratio(rows))).abs()
+    ordered = rows.assign(size=-size).sort_values(["p", "size", "biomarker"], kind="stable")
+    return [str(name) for name in dict.fromkeys(ordered["biomarker"])][:most]
 
 
 def not_estimable(inputs: ReportInputs, outcome: str) -> list[tuple[str, str]]:
@@ -452,8 +614,12 @@ def missingness(inputs: ReportInputs) -> DisplayTable | None:
     counts = {n: images[f"{n}__status"].fillna("unknown").value_counts() for n in names}
     seen = {str(s) for c in counts.values() for s in c.index} - {Status.OK.value}
     reasons = [s.value for s in Status if s.value in seen] + sorted(seen - {s.value for s in Status})
-    rows = []
+    rows, previous = [], None
     for n in names:
+        family = inputs.biomarkers[n].family if n in inputs.biomarkers else "other"
+        if family != previous:
+            rows.append(Row((family_label(family),), group=True))
+            previous = family
         ok = int(counts[n].get(Status.OK.value, 0))
         cells = (
             inputs.biomarker_label(n),
