@@ -1,5 +1,6 @@
 """Odds ratios of outcomes per standard deviation of a biomarker, with two eyes of a person handled as such."""
 
+from retsam.association.analyses import Extras
 from retsam.association.attenuation import repeatability
 from retsam.association.design import Exposure, is_definitional
 from retsam.association.multiplicity import q_values
@@ -10,6 +11,7 @@ __all__ = [
     "ASSOCIATION",
     "DEFAULT_MODELS",
     "Exposure",
+    "Extras",
     "associate",
     "is_definitional",
     "q_values",

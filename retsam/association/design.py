@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,15 @@ MAX_CATEGORIES = 20
 
 RANK_TOLERANCE = 1e-8
 """A standardised column whose part outside the others' span is shorter than this share of it is collinear."""
+
+FINDINGS = "lesion"
+"""Family of the biomarkers of findings."""
+
+BURDEN_UNITS = ("0/1", "count", "dd^2")
+"""Units in which more of a finding is worse; of a distance or a share nothing is known beforehand."""
+
+Kind = Literal["binary", "ordinal", "continuous"]
+"""Of an outcome."""
 
 _OUTCOME_WORDS: dict[str, tuple[frozenset[str], ...]] = {
     "dr": (frozenset({"dr"}), frozenset({"diabetic", "retinopathy"})),
@@ -40,12 +49,15 @@ class Exposure:
         Targets it is measured on; they decide for which outcomes it is definitional.
     evidence : str or None
         Weakest evidence level of those targets: annotated, label_validated, phantom; None if not known.
+    burden : bool
+        Whether more of it is worse, so that the worse eye has the larger value: presence, number and area of findings.
     """
 
     name: str
     family: str = "other"
     requires: frozenset[str] = frozenset()
     evidence: str | None = None
+    burden: bool = False
 
 
 def as_exposure(entry: Any, evidence: Mapping[str, str] | None = None) -> Exposure:
@@ -54,8 +66,8 @@ def as_exposure(entry: Any, evidence: Mapping[str, str] | None = None) -> Exposu
     Parameters
     ----------
     entry : str, mapping or object
-        A column name, or anything with ``name`` and perhaps ``family``, ``requires`` (iterable of targets) and
-        ``evidence``.
+        A column name, or anything with ``name`` and perhaps ``family``, ``requires`` (iterable of targets), ``unit``
+        and ``evidence``.
     evidence : mapping, optional
         Target -> evidence level of the model that segmented it; used where the entry has no level of its own.
 
@@ -75,7 +87,9 @@ def as_exposure(entry: Any, evidence: Mapping[str, str] | None = None) -> Exposu
     requires = frozenset(str(target) for target in (get("requires") or ()))
     own = get("evidence")
     level = str(own) if own in _WEAKEST_FIRST else _weakest(requires, evidence or {})
-    return Exposure(get("name"), str(get("family") or "other"), requires, level)
+    family = str(get("family") or "other")
+    burden = bool(get("burden")) or (family == FINDINGS and get("unit") in BURDEN_UNITS)
+    return Exposure(get("name"), family, requires, level, burden)
 
 
 def _weakest(targets: Iterable[str], evidence: Mapping[str, str]) -> str | None:
@@ -132,17 +146,30 @@ class Study:
     table : DataFrame
         Rows sorted by participant, visit, eye and image, so that no result depends on the order they came in.
     outcome : (n,) float array
-        0, 1 or NaN (unknown).
+        0 or 1, a grade, or a value; NaN where unknown.
     participant : (n,) int array
         Code of the participant.
     preference : (n,) float array
         Higher is preferred where one row must stand for a participant: gradability, NaN last.
+    kind : {"binary", "ordinal", "continuous"}
+        Of the outcome.
+    name : str
+        The outcome's column.
     """
 
     table: pd.DataFrame
     outcome: np.ndarray
     participant: np.ndarray
     preference: np.ndarray
+    kind: Kind = "binary"
+    name: str = ""
+
+    @property
+    def events(self) -> np.ndarray:
+        """(n,) bool array: outcome 1, or a grade above the lowest that anyone has; none for a continuous outcome."""
+        if self.kind == "continuous" or np.isnan(self.outcome).all():
+            return np.zeros(len(self.outcome), dtype=bool)
+        return self.outcome > (0 if self.kind == "binary" else np.nanmin(self.outcome))
 
     def one_row_each(self, rows: np.ndarray) -> np.ndarray:
         """Of these row numbers, one per participant: the most gradable, then the first."""
@@ -154,7 +181,7 @@ class Study:
         return np.sort(rows[order[first]])
 
 
-def study_of(table: pd.DataFrame, outcome: str) -> Study:
+def study_of(table: pd.DataFrame, outcome: str, kind: Kind = "binary") -> Study:
     """Sort a cohort table and read its outcome.
 
     Parameters
@@ -163,6 +190,8 @@ def study_of(table: pd.DataFrame, outcome: str) -> Study:
         ``eyes`` or ``participants`` of a cohort. Without a participant_id every row is a person.
     outcome : str
         Column with 0, 1 and missing; a value that is neither counts as missing, as does a column that is not there.
+    kind : {"binary", "ordinal", "continuous"}
+        Of the outcome; an ordinal or continuous one may have any finite number.
     """
     keys = [c for c in ("participant_id", "visit", "eye", "image_id") if c in table]
     text = pd.DataFrame(
@@ -170,18 +199,15 @@ def study_of(table: pd.DataFrame, outcome: str) -> Study:
     )
     order = np.lexsort([text[c].to_numpy(dtype=str) for c in reversed(keys)]) if keys else np.arange(len(table))
     table = table.iloc[order].reset_index(drop=True)
-    y = (
-        pd.to_numeric(table[outcome], errors="coerce").to_numpy(float)
-        if outcome in table
-        else np.full(len(table), np.nan)
-    )
-    y = np.where(np.isin(y, [0.0, 1.0]), y, np.nan)
+    y = numbers(table, outcome)
+    if kind == "binary":
+        y = np.where(np.isin(y, [0.0, 1.0]), y, np.nan)
     person = np.arange(len(table))
     if "participant_id" in table:
         codes = pd.factorize(table["participant_id"])[0]
         person = np.where(codes >= 0, codes, codes.max(initial=-1) + 1 + person)
     preference = table["gradability"].to_numpy(float) if "gradability" in table else np.full(len(table), np.nan)
-    return Study(table, y, person, preference)
+    return Study(table, y, person, preference, kind, outcome)
 
 
 def numbers(table: pd.DataFrame, name: str) -> np.ndarray:
@@ -225,45 +251,60 @@ def code_covariate(table: pd.DataFrame, name: str, categorical: Sequence[str] = 
 
 
 @dataclass(frozen=True)
-class Design:
-    """Columns of one fit.
+class Adjustment:
+    """The covariates of a set of rows, ready for any exposure on the same rows.
 
     Attributes
     ----------
-    matrix : (n, k) float array
-        Intercept, standardised exposure, standardised covariates that vary and are not collinear.
+    columns : (n, k) float array
+        Standardised covariates that vary and are not collinear; their scale changes nothing but the conditioning.
+    span : (n, k + 1) float array
+        Orthonormal columns that span the intercept and the covariates.
     covariates : tuple of str
         Names of the covariates that are in it.
     notes : tuple of str
         What was left out, and why.
-    determined : bool
-        Whether the covariates determine the exposure; then there is nothing to estimate.
     """
 
-    matrix: np.ndarray
+    columns: np.ndarray
+    span: np.ndarray
     covariates: tuple[str, ...]
     notes: tuple[str, ...]
-    determined: bool
+
+    def design(self, exposures: np.ndarray) -> np.ndarray | None:
+        """Put a design together.
+
+        Parameters
+        ----------
+        exposures : (n, q) float array
+
+        Returns
+        -------
+        (n, 1 + q + k) float array or None
+            Intercept, exposures, covariates. None if an exposure is constant, or a linear combination of the other
+            columns: then there is nothing to estimate.
+        """
+        span = self.span
+        for column in exposures.T:
+            direction = _outside(column, span)
+            if direction is None:
+                return None
+            span = np.column_stack([span, direction])
+        return np.column_stack([np.ones(len(self.columns)), exposures, self.columns])
 
 
-def build_design(exposure: np.ndarray, covariates: Sequence[Covariate], rows: np.ndarray) -> Design:
-    """Put a design together.
+def adjust(covariates: Sequence[Covariate], rows: np.ndarray) -> Adjustment:
+    """Standardise covariates on a set of rows, and leave out what says nothing there.
 
     Parameters
     ----------
-    exposure : (n,) float array
-        Values of the analysis set; not constant.
     covariates : sequence of Covariate
         Coded on the whole table.
     rows : (n,) int array
         Rows of the table that the analysis set is.
-
-    Notes
-    -----
-    Covariates are standardised too: their scale changes nothing but the conditioning.
     """
     n = len(rows)
-    span = [np.full(n, 1 / np.sqrt(n))]
+    span = np.full((n, 1), 1 / np.sqrt(max(n, 1)))
     columns, used, notes = [], [], []
     for covariate in covariates:
         kept = []
@@ -276,14 +317,12 @@ def build_design(exposure: np.ndarray, covariates: Sequence[Covariate], rows: np
                 why = "constant" if column is None else "a linear combination of the others"
                 notes.append(f"{label} left out: {why} in the analysis set")
                 continue
-            span.append(direction)
+            span = np.column_stack([span, direction])
             kept.append(column)
         columns += kept
         used += [covariate.name] if kept else []
-    standard = standardise(exposure)
-    determined = standard is None or _outside(standard, span) is None
-    matrix = np.column_stack([np.ones(n), *([] if standard is None else [standard]), *columns])
-    return Design(matrix, tuple(used), tuple(notes), determined)
+    matrix = np.column_stack(columns) if columns else np.empty((n, 0))
+    return Adjustment(matrix, span, tuple(used), tuple(notes))
 
 
 def standardise(values: np.ndarray) -> np.ndarray | None:
@@ -297,11 +336,10 @@ def standardise(values: np.ndarray) -> np.ndarray | None:
     return centred / sd
 
 
-def _outside(column: np.ndarray, span: list[np.ndarray]) -> np.ndarray | None:
-    """Unit vector of a column's part outside an orthonormal span; None if there is next to nothing."""
+def _outside(column: np.ndarray, span: np.ndarray) -> np.ndarray | None:
+    """Unit vector of a column's part outside an orthonormal span (n, k); None if there is next to nothing."""
     rest = column
     for _ in range(2):  # twice is enough for orthogonality to the last bits
-        for direction in span:
-            rest = rest - (direction @ rest) * direction
+        rest = rest - span @ (rest @ span)
     length = float(np.linalg.norm(rest))
     return rest / length if length > RANK_TOLERANCE * float(np.linalg.norm(column)) else None

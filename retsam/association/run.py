@@ -1,30 +1,35 @@
 """The association table of one outcome."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from retsam.association.analyses import ONE_EYE, Extras, parts, scopes, worse_eyes
 from retsam.association.attenuation import with_attenuation
 from retsam.association.design import (
     Covariate,
     Exposure,
+    Kind,
     Study,
     as_exposure,
-    build_design,
     code_covariate,
     is_definitional,
     numbers,
-    standardise,
     study_of,
 )
-from retsam.association.models import Fit, fit_firth, fit_logit, is_separated
+from retsam.association.imputation import imputed_line, is_incomplete
+from retsam.association.line import estimate_line, join
 from retsam.association.multiplicity import q_values
+from retsam.association.sample import Rules, Scope
+from retsam.association.scales import Transform, apply_transform, choose_transform
 from retsam.association.schema import ASSOCIATION, MAIN, PER_SD
+from retsam.association.terms import interaction, nonlinear, quartiles
 from retsam.status import Status
 from retsam.tables import conform
 from retsam.taxonomy import Evidence
@@ -40,8 +45,8 @@ EVENTS_PER_PARAMETER = 10.0
 Peduzzi P, et al. (1996). A simulation study of the number of events per variable. J Clin Epidemiol 49, 1373-1379.
 """
 
-UNSTABLE = 1e3
-"""Ratio of the confidence limits from which an odds ratio is called unstable."""
+NOTHING_ELSE = Extras()
+"""The declared analysis alone."""
 
 
 def associate(
@@ -52,10 +57,17 @@ def associate(
     biomarkers: Iterable[Any],
     models: Mapping[str, Sequence[str]] = DEFAULT_MODELS,
     unit: Literal["eye", "participant"] = "eye",
+    kind: Kind = "binary",
+    method: Literal["cluster", "gee"] = "cluster",
+    transform: Transform = "none",
+    participant: Literal["mean", "worse"] = "mean",
+    extras: Extras = NOTHING_ELSE,
+    regraded: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]] | None = None,
     min_events: int = 10,
     confidence: float = 0.95,
     events_per_parameter: float = EVENTS_PER_PARAMETER,
     evidence: Mapping[str, str] | None = None,
+    families: Mapping[str, Sequence[str]] | None = None,
     categorical: Sequence[str] = (),
     reliability: Mapping[str, tuple[float, str]] | None = None,
 ) -> pd.DataFrame:
@@ -66,16 +78,30 @@ def associate(
     eyes, participants : DataFrame
         Tables of a cohort; see ``retsam.cohort.Cohort``. The one that ``unit`` names is used.
     outcome : str
-        Column with 0, 1 and NaN (unknown).
+        Column with 0, 1 and NaN (unknown); of grades or of a continuous trait if ``kind`` says so.
     biomarkers : iterable
-        Registry entries (``name``, ``family``, ``requires``), :class:`~retsam.association.design.Exposure`, mappings
-        or names.
+        Registry entries (``name``, ``family``, ``requires``, ``unit``),
+        :class:`~retsam.association.design.Exposure`, mappings or names.
     models : mapping
         Model name -> covariates.
     unit : {"eye", "participant"}
         ``eye``: rows are eyes and the variance is cluster-robust by participant. ``participant``: rows are
         participants (the mean of the eyes against any eye affected); cluster-robust only if someone has several rows
-        (visits).
+        (visits). Where the table says how much the eyes differ (``NAME__asymmetry``), that is held against the outcome
+        too, as a family of its own.
+    kind : {"binary", "ordinal", "continuous"}
+        Of the outcome: logistic regression, proportional odds or linear regression.
+    method : {"cluster", "gee"}
+        Of a binary outcome with several rows a person: maximum likelihood with a cluster-robust variance, or
+        generalised estimating equations with an exchangeable correlation.
+    transform : {"none", "auto", "log1p", "rank_normal"}
+        See :mod:`retsam.association.scales`.
+    participant : {"mean", "worse"}
+        Value of a participant: the mean of the eyes, or of presence, number and area of findings the larger one.
+    extras : Extras
+        Analyses beside the declared one.
+    regraded : mapping, optional
+        Analysis -> eyes and participants under another quality policy; see :func:`retsam.cohort.regrade`.
     min_events : int
         Fewer cases, or fewer controls, than this among the rows, and nothing is estimated.
     confidence : float
@@ -84,6 +110,8 @@ def associate(
         See below; 0 keeps maximum likelihood wherever it converges.
     evidence : mapping, optional
         Target -> evidence level of the model that segmented it.
+    families : mapping, optional
+        Family -> biomarkers, where the families of q are not to be the biomarkers' own.
     categorical : sequence of str
         Covariates to treat as categories although they are numbers.
     reliability : mapping, optional
@@ -92,8 +120,9 @@ def associate(
     Returns
     -------
     DataFrame
-        Columns and types of ``ASSOCIATION``; models in their order, biomarkers in theirs. A biomarker that is
-        ``not_segmented`` in every row has no line: it was not part of the study.
+        Columns and types of ``ASSOCIATION``; the declared analysis per SD first, models in their order, biomarkers in
+        theirs; then its other terms, then other analyses. A biomarker that is ``not_segmented`` in every row has no
+        line: it was not part of the study.
 
     Raises
     ------
@@ -103,14 +132,17 @@ def associate(
     Notes
     -----
     *Analysis set*: rows with a known outcome, a finite exposure and every covariate (complete case, per biomarker and
-    model); ``n + n_unknown_outcome + n_missing + n_other_rows`` is the number of rows of the table. Mean and SD are
-    those of its rows (SD with n - 1), each eye counting once: they are not balanced by person.
+    model); ``n + n_unknown_outcome + n_missing + n_other_rows`` is the number of rows of the table, or of the part of
+    it that is analysed. Mean and SD are those of its rows (SD with n - 1), each eye counting once: they are not
+    balanced by person. Other analyses are stated per SD of the main one, so that they can be compared.
 
     *Which estimator*: maximum likelihood, unless (a) the independent events are few: the smaller of the numbers of
     participants with a case row and with a control row is below ``events_per_parameter`` per slope, or (b) the
     outcome is separated or the iterations fail. Then Firth, on one row per participant (the most gradable; method
     ``firth_one_row``) where there are several; mean, SD and counts are then of those rows, and ``min_events`` applies
-    to them again.
+    to them again. Grades and continuous traits have no such estimate: few events are noted.
+
+    *Other terms* of the main analysis exist where it has an estimate, and need as many events per slope of their own.
 
     *Status*: ``too_few_events``, ``no_variation`` (constant exposure, or one that the covariates determine),
     ``all_missing`` (no row is complete, or a covariate does not exist), ``not_converged``, else ``ok``. The note says
@@ -119,42 +151,49 @@ def associate(
     *Covariates*: numbers enter as they are, anything else as indicators against its first level in sorted order;
     constant and collinear ones are left out and noted. A covariate that is the exposure itself is left out.
 
-    *q*: tests of phantom-only evidence form a group of their own, so that no reported q depends on a test left out.
+    *q*: each analysis and each term is a group of its own, as are tests of phantom-only evidence, so that no reported
+    q depends on a test left out.
     """
     _check(unit, models, min_events, confidence)
+    exposures = _exposures(biomarkers, evidence, families)
+
+    def study(eyes: pd.DataFrame, participants: pd.DataFrame) -> Study:
+        if unit == "participant" and participant == "worse":
+            participants = worse_eyes(eyes, participants, exposures)
+        return study_of(eyes if unit == "eye" else participants, outcome, kind)
+
+    main = study(eyes, participants)
+    if unit == "participant":
+        exposures += _asymmetries(exposures, main.table)
+    exposures = _segmented(exposures, main.table)
+    repeats = len(np.unique(main.participant)) < len(main.participant)
+    rules = Rules(unit == "eye" or repeats, min_events, confidence, events_per_parameter, method)
+    others = {name: study(*tables) for name, tables in (regraded or {}).items()}
+    single = main if unit == "eye" else study_of(eyes, outcome, kind)
+    has_pairs = len(np.unique(single.participant)) < len(single.participant)
+    views = _views(main, models, categorical, extras, others, single if has_pairs else None)
+    lines = [line for exposure in exposures for line in _lines(exposure, views, rules, extras, transform)]
+    table = pd.DataFrame(_sorted(lines, models, exposures)) if lines else ASSOCIATION.empty_table().to_pandas()
+    table = table.assign(outcome=outcome, unit=unit, kind=kind)
+    return conform(_with_q(with_attenuation(table, reliability or {})), ASSOCIATION).to_pandas()
+
+
+def _exposures(
+    biomarkers: Iterable[Any], evidence: Mapping[str, str] | None, families: Mapping[str, Sequence[str]] | None
+) -> list[Exposure]:
     exposures = [as_exposure(entry, evidence) for entry in biomarkers]
-    repeated = sorted({e.name for e in exposures if sum(o.name == e.name for o in exposures) > 1})
+    names = [e.name for e in exposures]
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise ValueError(f"biomarker {repeated[0]!r} is given twice; list it once.")
-    study = study_of(eyes if unit == "eye" else participants, outcome)
-    exposures = _segmented(exposures, study.table)
-    clustered = unit == "eye" or len(np.unique(study.participant)) < len(study.participant)
-    settings = _Settings(clustered, min_events, confidence, events_per_parameter)
-    lines = []
-    for model, names in models.items():
-        covariates = [code_covariate(study.table, name, categorical) for name in dict.fromkeys(names)]
-        for exposure in exposures:
-            own = [c for c in covariates if c.name != exposure.name]
-            line = _estimate(study, exposure, own, settings)
-            lines.append(
-                {
-                    "outcome": outcome,
-                    "biomarker": exposure.name,
-                    "family": exposure.family,
-                    "model": model,
-                    "analysis": MAIN,
-                    "term": PER_SD,
-                    "kind": "binary",
-                    "transform": "none",
-                    "unit": unit,
-                    "definitional": is_definitional(exposure.requires, outcome),
-                    "evidence": exposure.evidence,
-                    **line,
-                }
-            )
-    table = pd.DataFrame(lines) if lines else ASSOCIATION.empty_table().to_pandas()
-    table = with_attenuation(table.assign(mean_raw=table["mean"], sd_raw=table["sd"]), reliability or {})
-    return conform(_with_q(table), ASSOCIATION).to_pandas()
+    declared = {name: family for family, members in (families or {}).items() for name in members}
+    return [replace(e, family=declared.get(e.name, e.family)) for e in exposures]
+
+
+def _asymmetries(exposures: Sequence[Exposure], table: pd.DataFrame) -> list[Exposure]:
+    """How much the eyes of a person differ, for the biomarkers of which the table says it."""
+    found = [replace(e, name=f"{e.name}__asymmetry", family="asymmetry", burden=False) for e in exposures]
+    return [e for e in found if e.name in table]
 
 
 def _segmented(exposures: list[Exposure], table: pd.DataFrame) -> list[Exposure]:
@@ -184,159 +223,113 @@ def _check(unit: str, models: Mapping[str, Sequence[str]], min_events: int, conf
 
 
 @dataclass(frozen=True)
-class _Settings:
-    """What holds for every line of a table; see :func:`associate`."""
+class _View:
+    """One model: the scope of its main analysis, those of the others, and what may modify the effect."""
 
-    clustered: bool
-    min_events: int
-    confidence: float
-    events_per_parameter: float
-
-
-def _estimate(study: Study, exposure: Exposure, covariates: Sequence[Covariate], settings: _Settings) -> dict[str, Any]:
-    """One line of the table, less its labels."""
-    x = numbers(study.table, exposure.name)
-    known = ~np.isnan(study.outcome)
-    measured = known & ~np.isnan(x)
-    complete = measured.copy()
-    for covariate in covariates:
-        complete &= ~np.isnan(covariate.columns).any(axis=1)
-    problems = [c.problem for c in covariates if c.problem]
-    if problems:
-        complete[:] = False
-    rows = np.flatnonzero(complete)
-    line = {
-        "n_unknown_outcome": int((~known).sum()),
-        "n_missing": int((known & ~complete).sum()),
-        "n_missing_exposure": int((known & ~measured).sum()),
-        **_counts(study, rows, x),
-        "n_other_rows": 0,
-        "covariates": "",
-        "status": Status.OK.value,
-        "note": "",
-    }
-    reason = _why_not(study, rows, x, settings.min_events)
-    if reason is not None:
-        status, note = reason
-        return {**line, "status": status.value, "note": note or _missing_note(study, exposure, known, problems)}
-    return {**line, **_fit(study, rows, x, covariates, settings)}
+    model: str
+    main: Scope
+    others: Mapping[str, Scope]
+    modifiers: Sequence[Covariate]
 
 
-def _counts(study: Study, rows: np.ndarray, x: np.ndarray) -> dict[str, Any]:
-    events = rows[study.outcome[rows] == 1]
-    return {
-        "n": len(rows),
-        "n_events": len(events),
-        "n_participants": len(np.unique(study.participant[rows])),
-        "n_participants_events": len(np.unique(study.participant[events])),
-        "mean": float(x[rows].mean()) if len(rows) else np.nan,
-        "sd": float(x[rows].std(ddof=1)) if len(rows) > 1 else np.nan,
-    }
+def _views(
+    main: Study,
+    models: Mapping[str, Sequence[str]],
+    categorical: Sequence[str],
+    extras: Extras,
+    regraded: Mapping[str, Study],
+    single: Study | None,
+) -> list[_View]:
+    masks = parts(main, extras)
+    modifiers = [code_covariate(main.table, name, categorical) for name in dict.fromkeys(extras.interactions)]
+    views = []
+    for model, names in models.items():
+
+        def code(study: Study, names: Sequence[str] = names) -> list[Covariate]:
+            return [code_covariate(study.table, name, categorical) for name in dict.fromkeys(names)]
+
+        covariates = code(main)
+        one_eye = single if ONE_EYE in extras.sensitivity else None
+        others = scopes(main, covariates, masks, regraded, one_eye, code)
+        views.append(_View(model, Scope(main, covariates), others, modifiers))
+    return views
 
 
-def _why_not(study: Study, rows: np.ndarray, x: np.ndarray, min_events: int) -> tuple[Status, str] | None:
-    """A reason not to fit these rows, with a note, or None."""
-    if not len(rows):
-        return Status.ALL_MISSING, ""
-    events = int(study.outcome[rows].sum())
-    fewest = min(events, len(rows) - events)
-    if fewest < min_events:
-        return Status.TOO_FEW_EVENTS, f"{events} cases and {len(rows) - events} controls; at least {min_events} of each"
-    if standardise(x[rows]) is None:
-        return Status.NO_VARIATION, f"the value is {x[rows[0]]:g} in every row"
-    return None
+class _Values:
+    """An exposure on its scale, in any study; the scale is chosen in the main one."""
+
+    def __init__(self, exposure: Exposure, main: Study, transform: Transform) -> None:
+        self.exposure, self.chosen = exposure, choose_transform(numbers(main.table, exposure.name), transform)
+        self._made: dict[int, tuple[np.ndarray, np.ndarray, str]] = {}
+
+    def of(self, study: Study) -> tuple[np.ndarray, np.ndarray, str]:
+        """Transformed and original values (n,), and a note on the transform."""
+        if id(study) not in self._made:
+            raw = numbers(study.table, self.exposure.name)
+            x, note = apply_transform(raw, self.chosen)
+            self._made[id(study)] = x, raw, note
+        return self._made[id(study)]
 
 
-def _missing_note(study: Study, exposure: Exposure, known: np.ndarray, problems: Sequence[str]) -> str:
-    """Why there is not one complete row."""
-    if not known.any():
-        return "the outcome is unknown in every row, or no column of that name holds 0 and 1"
-    if problems:
-        return "; ".join(problems)
-    if exposure.name not in study.table:
-        return f"no column {exposure.name!r}"
-    status = f"{exposure.name}__status"
-    if status not in study.table:
-        return "no row is complete"
-    reasons = study.table.loc[known, status].value_counts()
-    named = sorted(
-        ((str(r), int(n)) for r, n in reasons.items() if r != Status.OK), key=lambda item: (-item[1], item[0])
-    )
-    return ", ".join(f"{reason}: {n}" for reason, n in named) or "no row is complete"
+def _lines(
+    exposure: Exposure, views: Sequence[_View], rules: Rules, extras: Extras, transform: Transform
+) -> Iterator[dict[str, Any]]:
+    """All lines of one exposure."""
+    values = _Values(exposure, views[0].main.study, transform)
+    for view in views:
+        labels = {
+            "biomarker": exposure.name,
+            "family": exposure.family,
+            "model": view.model,
+            "definitional": is_definitional(exposure.requires, view.main.study.name),
+            "evidence": exposure.evidence,
+            "transform": values.chosen,
+        }
+        for analysis, term, line in _of_view(exposure, view, values, rules, extras):
+            yield {**labels, "analysis": analysis, "term": term, **line}
 
 
-def _fit(
-    study: Study, rows: np.ndarray, x: np.ndarray, covariates: Sequence[Covariate], settings: _Settings
-) -> dict[str, Any]:
-    """Maximum likelihood where it can be trusted, else Firth."""
-    design = build_design(x[rows], covariates, rows)
-    described = {"covariates": ",".join(design.covariates), "note": "; ".join(design.notes)}
-    if design.determined:
-        return _not(Status.NO_VARIATION, "the covariates determine the exposure", described)
-    y = study.outcome[rows]
-    slopes = design.matrix.shape[1] - 1
-    independent = min(len(np.unique(study.participant[rows[y == level]])) for level in (0.0, 1.0))
-    if independent < settings.events_per_parameter * slopes:
-        why = f"Firth: {independent} independent events for {slopes} parameters"
-    else:
-        clusters = study.participant[rows] if settings.clustered else None
-        fit = fit_logit(y, design.matrix, clusters, settings.confidence)
-        if fit is not None:
-            return {**described, **_report(fit, described["note"])}
-        separated = is_separated(y, design.matrix)
-        why = "Firth: separation" if separated else "Firth: maximum likelihood did not converge"
-    return _fit_firth(study, rows, x, covariates, why, settings)
+def _of_view(
+    exposure: Exposure, view: _View, values: _Values, rules: Rules, extras: Extras
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Analysis, term and line of one exposure in one model."""
+    scope = view.main.without(exposure.name)
+    x, raw, note = values.of(scope.study)
+    main, sample = estimate_line(scope, exposure, x, raw, rules)
+    main["note"] = join(main["note"], note)
+    yield MAIN, PER_SD, main
+    estimated = main["status"] == Status.OK
+    if estimated:
+        if extras.quartiles:
+            yield from ((MAIN, term, line) for term, line in quartiles(sample, main, x, rules))
+        if extras.nonlinearity:
+            yield from ((MAIN, term, line) for term, line in nonlinear(sample, main, x, rules))
+        for modifier in view.modifiers:
+            if modifier.name != exposure.name:
+                yield from ((MAIN, t, line) for t, line in interaction(scope, modifier, main, x, raw, rules))
+    unit = float(main["sd"]) if estimated else None
+    for analysis, other in view.others.items():
+        x, raw, _ = values.of(other.study)
+        yield analysis, PER_SD, estimate_line(other.without(exposure.name), exposure, x, raw, rules, unit)[0]
+    if extras.imputations and is_incomplete(scope):
+        x, raw, _ = values.of(scope.study)
+        yield "imputed", PER_SD, imputed_line(scope, exposure, x, raw, rules, extras.imputations, unit)
 
 
-def _fit_firth(
-    study: Study,
-    rows: np.ndarray,
-    x: np.ndarray,
-    covariates: Sequence[Covariate],
-    why: str,
-    settings: _Settings,
-) -> dict[str, Any]:
-    """Firth's estimate on independent rows."""
-    chosen = study.one_row_each(rows)
-    left = len(rows) - len(chosen)
-    if left:
-        why = f"{why}; one row per participant, the most gradable ({len(chosen)} of {len(rows)})"
-    line = {**_counts(study, chosen, x), "n_other_rows": left, "note": why}
-    reason = _why_not(study, chosen, x, settings.min_events)
-    if reason is not None:
-        return _not(reason[0], reason[1], line)
-    design = build_design(x[chosen], covariates, chosen)
-    line |= {"covariates": ",".join(design.covariates), "note": "; ".join([why, *design.notes])}
-    if design.determined:
-        return _not(Status.NO_VARIATION, "the covariates determine the exposure", line)
-    fit = fit_firth(study.outcome[chosen], design.matrix, settings.confidence)
-    if fit is None:
-        return _not(Status.NOT_CONVERGED, "no finite estimate was found", line)
-    return {**line, **_report(fit, line["note"]), "method": "firth_one_row" if left else "firth"}
+def _sorted(
+    lines: list[dict[str, Any]], models: Mapping[str, Sequence[str]], exposures: Sequence[Exposure]
+) -> list[dict[str, Any]]:
+    """Lines by analysis and term in the order in which they first came, then models and biomarkers in theirs."""
+    kinds = {key: i for i, key in enumerate(dict.fromkeys((line["analysis"], line["term"]) for line in lines))}
+    analyses = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in kinds))}
+    model = {name: i for i, name in enumerate(models)}
+    place = {exposure.name: i for i, exposure in enumerate(exposures)}
 
+    def key(line: Mapping[str, Any]) -> tuple[int, ...]:
+        analysis, term = line["analysis"], line["term"]
+        return analyses[analysis], kinds[analysis, term], model[line["model"]], place[line["biomarker"]]
 
-def _not(status: Status, note: str, line: Mapping[str, Any]) -> dict[str, Any]:
-    return {**line, "status": status.value, "note": "; ".join(part for part in (note, line["note"]) if part)}
-
-
-def _report(fit: Fit, note: str) -> dict[str, Any]:
-    """Columns of an estimate."""
-    with np.errstate(over="ignore"):  # a limit beyond the largest float is infinite
-        ratio, low, high = (float(v) for v in np.exp([fit.log_or, fit.ci_low, fit.ci_high]))
-    if fit.ci_high - fit.ci_low > np.log(UNSTABLE):
-        note = "; ".join(part for part in (note, f"unstable: the limits differ more than {UNSTABLE:g}-fold") if part)
-    return {
-        "or": ratio,
-        "ci_low": low,
-        "ci_high": high,
-        "p": fit.p,
-        "log_or": fit.log_or,
-        "se": fit.se,
-        "df": fit.df,
-        "method": fit.method,
-        "ci_method": fit.ci_method,
-        "note": note,
-    }
+    return sorted(lines, key=key)
 
 
 def _with_q(table: pd.DataFrame) -> pd.DataFrame:
@@ -345,8 +338,9 @@ def _with_q(table: pd.DataFrame) -> pd.DataFrame:
     table = table.reindex(columns=estimated)
     phantom = table["evidence"].eq(Evidence.PHANTOM.value).fillna(False)
     p = pd.to_numeric(table["p"]).astype(float)
-    within = p.groupby([table["model"], table["family"], phantom])
-    overall = p.groupby([table["model"], phantom])
+    test = [table[name] for name in ("analysis", "term", "model")]
+    within = p.groupby([*test, table["family"], phantom])
+    overall = p.groupby([*test, phantom])
     extra = {
         "q": within.transform(q_values),
         "family_size": within.transform("count").astype("int64"),

@@ -12,7 +12,7 @@ from scipy import optimize
 from scipy.stats import chi2, norm, t
 
 from retsam.association import ASSOCIATION, Exposure, associate, is_definitional, q_values
-from retsam.association.design import as_exposure, build_design, code_covariate
+from retsam.association.design import adjust, as_exposure, code_covariate
 from retsam.association.models import fit_firth, fit_logit, is_separated
 from retsam.tables import conform
 
@@ -335,10 +335,13 @@ def test_covariates_are_coded_and_useless_ones_left_out() -> None:
 def test_design_columns_are_orthonormalised_one_after_the_other() -> None:
     table = pd.DataFrame({"a": [1.0, 2, 3, 4, 5], "b": [2.0, 4, 6, 8, 10], "c": [0.0, 1, 0, 1, 0]})
     covariates = [code_covariate(table, name) for name in "abc"]
-    design = build_design(np.array([1.0, 0, 0, 2, 1]), covariates, np.arange(5))
-    assert design.covariates == ("a", "c") and design.matrix.shape == (5, 4) and not design.determined
-    assert np.linalg.matrix_rank(design.matrix) == 4
-    assert build_design(table["a"].to_numpy() + table["c"].to_numpy(), covariates, np.arange(5)).determined
+    adjustment = adjust(covariates, np.arange(5))
+    assert adjustment.covariates == ("a", "c") and adjustment.columns.shape == (5, 2)
+    np.testing.assert_allclose(adjustment.span.T @ adjustment.span, np.eye(3), atol=1e-12)
+    design = adjustment.design(np.array([[1.0], [0], [0], [2], [1]]))
+    assert design is not None and design.shape == (5, 4) and np.linalg.matrix_rank(design) == 4
+    assert adjustment.design((table["a"] + table["c"]).to_numpy()[:, None]) is None
+    assert adjustment.design(np.array([[1.0, 2], [0, 0], [0, 0], [2, 4], [1, 2]])) is None
 
 
 @dataclass(frozen=True)
