@@ -111,6 +111,27 @@ class AssociationConfig(_Block):
     )
 
 
+class PredictionConfig(_Block):
+    """How well many biomarkers together tell who is affected."""
+
+    enabled: bool = Field(
+        True,
+        description="Predict each outcome from age and sex, from biomarkers and from both, in nested cross-validation "
+        "that never splits a person.",
+    )
+    definitional: bool = Field(
+        False, description="Also use biomarkers that measure what the outcome is defined by (lesions for dr)."
+    )
+    min_events: int = Field(
+        20, ge=2, description="With fewer participants with (or without) the outcome than this nothing is predicted."
+    )
+    max_missing: float = Field(
+        0.5, ge=0, lt=1, description="Biomarkers missing in more than this share of the training rows are left out."
+    )
+    folds: int = Field(5, ge=2, le=20, description="Folds of the outer and of the inner cross-validation.")
+    seed: int = Field(1, ge=0, description="Seed of the folds.")
+
+
 class ReportConfig(_Block):
     """What the report shows."""
 
@@ -187,6 +208,9 @@ class Config(_Block):
         "of cohort/participants.parquet for every biomarker.",
     )
     association: AssociationConfig = Field(default_factory=AssociationConfig, description="Association models.")
+    prediction: PredictionConfig = Field(
+        default_factory=PredictionConfig, description="Prediction from many biomarkers."
+    )
     report: ReportConfig = Field(default_factory=ReportConfig, description="The report.")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="Training, only where asked for.")
 
