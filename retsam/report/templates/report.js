@@ -90,7 +90,7 @@
         if (own) head = tr.cells[0];
         const cells = own ? [...tr.cells] : [head, ...tr.cells];
         const family = group ? group.textContent : (this.table.dataset.group ?? "");
-        const text = `${family} ${cells.map((cell) => cell.textContent).join(" ")}`.toLowerCase();
+        const text = cells.map((cell) => cell.textContent).join(" ").toLowerCase();
         this.rows.push({ tr, own, cells, span: own ? head.rowSpan : 0, copy: null, group, family, text, order: this.rows.length });
       }
     }
