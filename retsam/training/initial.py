@@ -10,7 +10,7 @@ import torch
 
 from retsam.errors import UserError
 from retsam.segmentation.network.checkpoint import Checkpoint, load, mismatch
-from retsam.segmentation.network.model import RetSAM
+from retsam.segmentation.network.model import SHARED, RetSAM
 from retsam.segmentation.network.sam import SamEncoder, load_sam
 from retsam.tables import write_bytes
 from retsam.training.recipe import Recipe, initial_file
@@ -30,13 +30,16 @@ def read_initial(recipe: Recipe) -> Checkpoint | None:
     Raises
     ------
     UserError
-        If there is no such file, or it holds a network of another form; the frame's size may differ.
+        If there is no such file, or it holds a network of another form; the frame's size may differ, and heads that
+        have a branch in the recipe may have none yet.
     """
     if recipe.initial is None:
         return None
     path, wanted = initial_file(recipe.initial), recipe.network
     found = load(path)
     form, mine = ({**c.as_dict(), "preset": "", "detail_size": 0} for c in (found.config, wanted))
+    if set(found.config.branches) <= set(wanted.branches):
+        form["branches"] = mine["branches"]
     if differ := [f"{key} {form[key]} instead of {mine[key]}" for key in mine if form[key] != mine[key]]:
         report = mismatch(wanted, {name: tuple(tensor.shape) for name, tensor in found.weights.items()})
         raise UserError(
@@ -65,10 +68,19 @@ def note_keys(encoder: SamEncoder, out: Path) -> None:
     write_bytes(json.dumps(keys, indent=2) + "\n", out / KEYS)
 
 
-def starting_weights(initial: Checkpoint | None, encoder: SamEncoder | None) -> dict[str, torch.Tensor] | None:
-    """Weights of the network, or of its encoder, that a run starts from; None where all are random."""
+def starting_weights(
+    initial: Checkpoint | None, encoder: SamEncoder | None, branches: Sequence[str] = ()
+) -> dict[str, torch.Tensor] | None:
+    """Weights of the network, or of its encoder, that a run starts from; None where all are random.
+
+    Each of ``branches`` that the initial weights do not have starts as a copy of what the heads share.
+    """
     if initial is not None:
-        return initial.network().state_dict()
+        weights = initial.network().state_dict()
+        shared = {name: tensor for name, tensor in weights.items() if name.partition(".")[0] in SHARED}
+        for branch in set(branches) - set(initial.config.branches):
+            weights |= {f"branches.{branch}.{name}": tensor.clone() for name, tensor in shared.items()}
+        return weights
     return None if encoder is None else encoder.weights
 
 

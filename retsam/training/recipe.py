@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from retsam.datasets import DATASETS, Dataset, get_dataset
 from retsam.errors import UserError
 from retsam.segmentation.engine import SUFFIX, WEIGHTS
-from retsam.segmentation.network.config import PRESETS, Adapters, NetworkConfig
+from retsam.segmentation.network.config import HEADS, PRESETS, Adapters, NetworkConfig
 from retsam.taxonomy import TARGETS
 from retsam.training.sources import PHANTOM
 
@@ -50,7 +50,7 @@ RUNTIME = ("data", "device", "compile", "loaders")
 STAGES = ("experts", "pseudo")
 """Keys of other stages than the one that trains by this recipe."""
 
-LATER = ("initial", "frozen", "context_size", "sam", "sam_pixels", "file", "folder", "absent")
+LATER = ("initial", "frozen", "branches", "context_size", "sam", "sam_pixels", "file", "folder", "absent")
 """Keys that came after the first runs: at their default they are no part of the digest, so that those runs go on."""
 
 
@@ -255,6 +255,7 @@ class Recipe(_Block):
     detail: bool = Field(True, description="Detail branch; off for ablation.")
     fusion: bool = Field(True, description="Fusion block; off for ablation.")
     adapters: Adapters = Field("none", description="Adapters in the encoder.")
+    branches: tuple[str, ...] = Field((), description="Heads with a detail branch of their own: [vessels].")
     context_size: int | None = Field(
         None, ge=64, multiple_of=32, description="Side of the frame as the encoder sees it; null: the preset's."
     )
@@ -284,6 +285,10 @@ class Recipe(_Block):
     def _check(self) -> Self:
         if self.preset not in NETWORKS:
             raise ValueError(f"no network is named {self.preset!r}; {_near(self.preset, NETWORKS)}")
+        if unknown := [name for name in self.branches if name not in {head.name for head in HEADS}]:
+            raise ValueError(
+                f"branches: no head is named {unknown[0]!r}; {_near(unknown[0], {h.name: h for h in HEADS})}"
+            )
         if self.crop > self.frame_size:
             raise ValueError(f"crop {self.crop} is larger than the frame, {self.frame_size}")
         if self.sam and self.initial:
@@ -341,6 +346,7 @@ class Recipe(_Block):
             detail=self.detail,
             fusion=self.fusion,
             adapters=self.adapters,
+            branches=self.branches,
         )
 
     def settings(self) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def train(
         LossWeights(**recipe.loss.model_dump()),
         judge,
         place,
-        starting_weights(initial, encoder),
+        starting_weights(initial, encoder, recipe.branches),
         recipe.frozen,
         after_step=reporter.step,
         group=group,

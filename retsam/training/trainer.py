@@ -17,7 +17,8 @@ from torch import nn
 
 from retsam.errors import UserError
 from retsam.segmentation.network.config import NetworkConfig
-from retsam.segmentation.network.model import Logits, RetSAM
+from retsam.segmentation.network.fast import keep_memory
+from retsam.segmentation.network.model import SHARED, Logits, RetSAM
 from retsam.training.batches import Batch, Sampler
 from retsam.training.losses import TERMS, LossWeights, loss_terms
 from retsam.training.parallel import ALONE, Group, share_statistics
@@ -173,6 +174,7 @@ class Trainer:
         group.spread(self.model.state_dict().values())
         _freeze(self.model, frozen)
         self.network = torch.compile(self.model) if compiled else self.model
+        self.heads = None if compiled or group.ranks > 1 else _learning(self.model)
         self.average: Weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_groups(self.model, schedule.weight_decay), lr=schedule.learning_rate)
         self.progress = Progress()
@@ -194,6 +196,8 @@ class Trainer:
         FloatingPointError
             If the loss is no longer finite; the saved state is from before.
         """
+        if self.device.type == "cpu":
+            keep_memory()
         started, losses = time.monotonic(), []
         for step, batch in self._batches():
             losses.append(self._step(step, batch))
@@ -243,7 +247,7 @@ class Trainer:
 
     def _predict(self, batch: Batch) -> Logits:
         try:
-            return self.network(*batch.inputs)
+            return self.network(*batch.inputs, heads=self.heads)
         except Exception as error:
             if self.network is self.model or not type(error).__module__.startswith(COMPILER):
                 raise
@@ -372,6 +376,14 @@ def _freeze(model: RetSAM, frozen: tuple[str, ...]) -> None:
             raise ValueError(f"nothing in the network is named {entry!r}")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not _covers(frozen, name))
+
+
+def _learning(model: RetSAM) -> frozenset[str] | None:
+    """Heads that something on the way to can learn, None for all: what is frozen throughout need not be computed."""
+    if any(parameter.requires_grad for parameter in model.image_encoder.parameters()):
+        return None
+    ways = {name: (head, *(model.path(name).get_submodule(n) for n in SHARED)) for name, head in model.heads.items()}
+    return frozenset(n for n, way in ways.items() if any(p.requires_grad for part in way for p in part.parameters()))
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from retsam.segmentation.network.config import CHANNELS, FINE, HEADS, PRESETS, W
 from retsam.segmentation.network.encoder import BottleneckAdapter, SamMed2dAdapter, build_encoder  # noqa: E402
 from retsam.segmentation.network.fast import prepare  # noqa: E402
 from retsam.segmentation.network.fusion import FusionBlock, PlainSum  # noqa: E402
-from retsam.segmentation.network.model import Logits, RetSAM, whole_frame_box  # noqa: E402
+from retsam.segmentation.network.model import PRIOR, SHARED, Logits, RetSAM, whole_frame_box  # noqa: E402
 from retsam.segmentation.network.normalise import detail_input, sample_box, statistics  # noqa: E402
 from retsam.taxonomy import TARGETS  # noqa: E402
 
@@ -63,6 +63,41 @@ def with_spread_statistics(model):
             torch.nn.init.normal_(module.channel.weight, std=3.0)
             torch.nn.init.normal_(module.project.weight, std=1.0)
     return model.eval()
+
+
+def test_a_branch_changes_its_own_head_only():
+    plain, branched = RetSAM(TINY), RetSAM(replace(TINY, branches=("vessels",)))
+    with_spread_statistics(plain)
+    shared = plain.state_dict()
+    branch = {f"branches.vessels.{n}": t for n, t in shared.items() if n.split(".")[0] in SHARED}
+    branched.load_state_dict(shared | branch)
+    branched.eval()
+    views = (*frames(), whole_frame_box(1))
+    with torch.no_grad():
+        before = plain(*views)
+        same = branched(*views)
+        assert torch.equal(before.fine, same.fine) and torch.equal(before.wide, same.wide)
+        branched.branches["vessels"].up4.below.weight.add_(0.3)
+        other = branched(*views)
+        folded = prepare(branched)(*views)
+    differ = [c for c, a, b in zip(FINE, before.fine[0], other.fine[0], strict=True) if not torch.equal(a, b)]
+    assert differ == ["vessel", "artery", "vein"]
+    assert torch.equal(before.wide, other.wide)
+    torch.testing.assert_close(folded.fine, other.fine, rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="no head is named 'vessel'"):
+        replace(TINY, branches=("vessel",))
+
+
+@pytest.mark.parametrize("branches", [(), ("vessels",)])
+def test_only_the_heads_that_are_asked_for_are_computed(branches):
+    model = with_spread_statistics(RetSAM(replace(TINY, branches=branches)))
+    views = (*frames(), whole_frame_box(1))
+    with torch.no_grad():
+        full, part = model(*views), model(*views, heads={"vessels", "disc_fovea"})
+    known = {"vessel", "artery", "vein", "optic_disc", "optic_cup", "fovea"}
+    for names, a, b in ((FINE, full.fine[0], part.fine[0]), (WIDE, full.wide[0], part.wide[0])):
+        for name, whole, some in zip(names, a, b, strict=True):
+            assert torch.equal(some, whole if name in known else torch.full_like(some, PRIOR))
 
 
 def test_every_target_has_one_channel_in_a_fixed_order():

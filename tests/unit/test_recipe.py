@@ -41,6 +41,7 @@ def test_the_shipped_recipe_keeps_test_parts_out():
         ({"sourcs": []}, "'sourcs'; did you mean 'sources'"),
         ({"schedule": {"steps": 5, "lr": 1}}, "unknown key 'schedule.lr'; known are steps"),
         ({"preset": "retsam-tinny"}, "did you mean 'retsam-tiny'"),
+        ({"branches": ["vessel"]}, "no head is named 'vessel'; did you mean 'vessels'"),
         ({"sources": [{**PHANTOMS, "targets": ["vesel"]}]}, "did you mean 'vessel'"),
         ({"sources": [{**PHANTOMS, "validation": 0}]}, "nothing is left for validation"),
         ({"sources": [PHANTOMS, PHANTOMS]}, "listed twice"),
@@ -69,7 +70,7 @@ def test_what_judges_a_model_is_never_trained_on(name, split, role):
 
 
 def test_files_that_are_no_recipe(tmp_path):
-    with pytest.raises(UserError, match="shipped ones are adapt, refine, smoke, unify"):
+    with pytest.raises(UserError, match="shipped ones are adapt, refine, smoke, unify, vessels"):
         read_recipe(tmp_path / "none.yaml")
     (tmp_path / "a.yaml").write_text("[1, 2")
     with pytest.raises(UserError, match="no YAML"):

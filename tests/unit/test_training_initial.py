@@ -9,7 +9,9 @@ pytest.importorskip("segment_anything")
 
 from retsam.errors import UserError  # noqa: E402
 from retsam.segmentation.network import checkpoint  # noqa: E402
-from retsam.training.initial import check_frozen, joined_rows, read_initial  # noqa: E402
+from retsam.segmentation.network.config import HEADS  # noqa: E402
+from retsam.segmentation.network.model import SHARED  # noqa: E402
+from retsam.training.initial import check_frozen, joined_rows, read_initial, starting_weights  # noqa: E402
 from retsam.training.recipe import parse_recipe  # noqa: E402
 from retsam.training.stages import adapt, train_experts, unify  # noqa: E402
 
@@ -82,6 +84,27 @@ def test_weights_that_do_not_fit_are_refused(first, tmp_path):
     with pytest.raises(UserError, match="did you mean 'image_encoder'"):
         check_frozen(recipe(frozen=["image_encode"]))
     assert read_initial(recipe(frame_size=128, initial=str(first))) is not None
+
+
+def test_a_branch_starts_as_what_is_shared_and_learns_alone(first, tmp_path):
+    rest = [head.name for head in HEADS if head.name != "vessels"]
+    frozen = ["image_encoder", *SHARED, *(f"heads.{name}" for name in rest)]
+    source = {"name": "phantom", "count": 4, "validation": 1, "seed": 3, "targets": ["vessel"]}
+    second = recipe(initial=str(first), branches=["vessels"], frozen=frozen, sources=[source])
+    old = checkpoint.load(first)
+    began = starting_weights(read_initial(second), None, second.branches)
+    for name, tensor in old.weights.items():
+        if name.split(".")[0] in SHARED:
+            assert torch.equal(began[f"branches.vessels.{name}"], tensor.float())
+    new = checkpoint.load(unify(second, tmp_path / "run", device="cpu", workers=1))
+    assert new.config.branches == ("vessels",)
+    assert all(torch.equal(tensor, new.weights[name]) for name, tensor in old.weights.items() if "vessels" not in name)
+    branch = [name for name in new.weights if name.startswith("branches.")]
+    changed = [name for name in branch if not torch.equal(began[name].half(), new.weights[name])]
+    assert len(changed) > 10
+    assert read_initial(recipe(initial=str(tmp_path / "run" / "weights.safetensors"), branches=["vessels"])) is not None
+    with pytest.raises(UserError, match="another network"):
+        read_initial(recipe(initial=str(tmp_path / "run" / "weights.safetensors")))
 
 
 def row(name, role, n, images=None, **more):

@@ -91,6 +91,9 @@ class NetworkConfig:
         Width of the encoder's output and of the fused features.
     widths : tuple of int
         Channels of the detail branch at strides 1, 2, 4, 8 and 16.
+    branches : tuple of str
+        Heads of :data:`HEADS` with a detail branch, fusion and decoder of their own, that share nothing with the others
+        but the encoder.
     detail, fusion : bool
         Off for ablation: no detail branch; a plain sum in place of the fusion block.
     adapters : str
@@ -108,11 +111,14 @@ class NetworkConfig:
     use_abs_pos: bool = True
     neck_channels: int = 128
     widths: tuple[int, int, int, int, int] = (16, 32, 64, 128, 192)
+    branches: tuple[str, ...] = ()
     detail: bool = True
     fusion: bool = True
     adapters: Adapters = "none"
 
     def __post_init__(self) -> None:
+        if unknown := sorted(set(self.branches) - {head.name for head in HEADS}):
+            raise ValueError(f"branches: no head is named {unknown[0]!r}")
         for name in ("detail_size", "context_size"):
             if getattr(self, name) % 16:
                 raise ValueError(f"{name} is {getattr(self, name)}, no multiple of 16")
