@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-DEFAULT_MODEL = "classical"
+DEFAULT_MODEL = "retsam-tiny"
 """Segmentation model of commands, functions and studies that name none."""
 
 FOLDER = Path(__file__).parent
