@@ -84,8 +84,10 @@ def curves(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
     for name, auc in (("age_sex", 0.61), ("biomarkers", 0.74), ("both", 0.77)):
         rows.append({
             "set": name, "n": 200, "n_events": 60, "n_participants": 200, "auc": auc, "low": auc - 0.06,
-            "high": auc + 0.06, "delong_p": 0.01, "brier": 0.16, "intercept": 0.02, "slope": 0.9, "n_features": 40,
-            "status": "ok", "note": "",
+            "high": auc + 0.06, "delong_p": 0.01 if name != "age_sex" else np.nan, "brier": 0.16, "n_features": 40,
+            "intercept": 0.02, "intercept_low": -0.2, "intercept_high": 0.24, "slope": 0.9, "slope_low": 0.7,
+            "slope_high": 1.1, "delta_auc": auc - 0.61 or np.nan, "delta_low": auc - 0.66, "delta_high": auc - 0.56,
+            "unit": "eye", "folds": 5, "brier_prevalence": 0.21, "status": "ok", "note": "",
         })  # fmt: skip
         y = norm.cdf(norm.ppf(auc) * np.sqrt(2) + norm.ppf(x))
         points += [{"set": name, "curve": "roc", "x": a, "y": b} for a, b in zip(x, y, strict=True)]
