@@ -87,6 +87,12 @@ class SegmentationConfig(_Block):
     )
 
 
+def _no_single(value: int) -> int:
+    if value == 1:
+        raise ValueError("one imputed data set tells nothing of the uncertainty; use 0 for none, or 20")
+    return value
+
+
 class AssociationConfig(_Block):
     """How biomarkers are held against outcomes."""
 
@@ -96,11 +102,41 @@ class AssociationConfig(_Block):
         "eyes, any eye "
         "affected).",
     )
+    participant: Literal["mean", "worse"] = Field(
+        "mean",
+        description="With unit participant: the mean of the eyes, or of presence, number and area of findings the "
+        "larger value ('worse'); of other biomarkers it is not known which eye is worse.",
+    )
+    ordinal: list[str] = Field(
+        [],
+        description="Columns of grades (0, 1, 2, ...), outcomes beside 'outcomes': proportional odds; the highest "
+        "grade counts for an eye and a participant.",
+    )
+    continuous: list[str] = Field(
+        [],
+        description="Columns of continuous traits, outcomes beside 'outcomes': linear models; the mean counts for an "
+        "eye and a participant.",
+    )
     models: dict[str, list[str]] | None = Field(
         None,
         description="Adjustment sets, declared beforehand: name -> covariates. null means crude: [], age_sex: "
         "those of age "
         "and sex among 'covariates', and full: all of 'covariates' if there are more.",
+    )
+    method: Literal["cluster", "gee"] = Field(
+        "cluster",
+        description="Where participants have several rows: maximum likelihood with a cluster-robust variance, or "
+        "generalised estimating equations with an exchangeable correlation (0/1 outcomes).",
+    )
+    transform: Literal["auto", "none", "log1p", "rank_normal"] = Field(
+        "auto",
+        description="Scale of the biomarkers: 'auto' takes log(1 + value) where all values are at least 0 and their "
+        "skewness exceeds 2, as numbers and areas of findings do (docs/associations.md).",
+    )
+    families: dict[str, list[str]] | None = Field(
+        None,
+        description="Families within which q values are computed: name -> biomarkers; null, and all biomarkers not "
+        "named here: those of the catalogue.",
     )
     min_events: int = Field(10, ge=2, description="Fewer cases (or controls) than this and no odds ratio is printed.")
     events_per_parameter: float = Field(
@@ -108,6 +144,29 @@ class AssociationConfig(_Block):
         ge=0,
         description="With fewer participants with (or without) the outcome per model term than this, Firth's penalised "
         "likelihood on one eye per participant replaces the cluster-robust model; 0 keeps it wherever it converges.",
+    )
+    quartiles: bool = Field(True, description="Also each quarter of a biomarker against the lowest, and the trend.")
+    nonlinearity: bool = Field(True, description="Also test a restricted cubic spline against the straight line.")
+    interactions: list[str] = Field(
+        [], description="Covariates that may modify the associations, for example [sex]: one test each."
+    )
+    strata: list[str] = Field(
+        [],
+        description="Columns of the cohort tables within which the models are fitted anew, for example [sex, age]; "
+        "more than five different numbers are cut at their median.",
+    )
+    sensitivity: list[Literal["all_gradabilities", "one_eye", "leave_one_site_out"]] = Field(
+        ["all_gradabilities", "one_eye"],
+        description="Models fitted anew with the other side of the quality filter (ungradable photographs taken in or, "
+        "where the policy keeps them, left out), on the most gradable eye of each participant, without each site. Any "
+        "of: all_gradabilities, one_eye, leave_one_site_out.",
+    )
+    imputations: Annotated[int, AfterValidator(_no_single)] = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Data sets with imputed covariates, pooled as an analysis beside complete cases; 0 for none, 20 "
+        "where covariates are missing.",
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +25,7 @@ class Plan:
     ----------
     n_images, n_shards, shard_size : int
     outcomes : list of str
+        Those with two values, then the ordinal, then the continuous ones.
     covariates : list of str
     models : dict of str to list of str
         Adjustment sets.
@@ -32,6 +33,10 @@ class Plan:
         Of the manifest file's bytes.
     n_problems : int
         Rows of ``manifest/problems.csv``.
+    kinds : dict of str to str
+        Outcome -> binary, ordinal or continuous.
+    modifiers : list of str
+        Columns that the study looks into for interactions, or within which it is analysed.
     """
 
     n_images: int
@@ -42,6 +47,8 @@ class Plan:
     models: dict[str, list[str]]
     manifest_sha256: str
     n_problems: int
+    kinds: dict[str, str] = field(default_factory=dict)
+    modifiers: list[str] = field(default_factory=list)
 
     @property
     def shards(self) -> list[str]:
@@ -91,16 +98,20 @@ def make_plan(config: Config, manifest_path: Path, out: Path) -> tuple[Plan, Man
         list(config.covariates) if config.covariates is not None else [n for n in DEFAULT_COVARIATES if n in names]
     )
     models = adjustment_sets(config, covariates)
-    used = dict.fromkeys([*covariates, *(c for columns in models.values() for c in columns)])
+    modifiers = list(dict.fromkeys([*config.association.interactions, *config.association.strata]))
+    used = dict.fromkeys([*covariates, *(c for columns in models.values() for c in columns), *modifiers])
     extra = [name for name in used if name not in MEASURED_COVARIATES]
-    manifest = read_manifest(manifest_path, outcomes=config.outcomes, numeric=extra)
+    kinds = _other_kinds(config)
+    binary = config.outcomes and [name for name in config.outcomes if name not in kinds]
+    manifest = read_manifest(manifest_path, outcomes=binary, numeric=[*extra, *kinds])
+    kinds = dict.fromkeys((n for n in manifest.outcomes if n not in kinds), "binary") | kinds
     missing = [n for n in extra if n not in names]
     if missing:
         raise ManifestError(
             f"{manifest_path.name}: no column {missing[0]!r}, which the configuration names as a covariate; "
             "add it or leave it out."
         )
-    both = sorted(set(manifest.outcomes) & set(extra))
+    both = sorted(set(kinds) & set(extra))
     if both:
         raise ConfigError(f"config: {both[0]!r} is both an outcome and a covariate; take it out of one.")
     n_images = len(manifest.images)
@@ -108,14 +119,25 @@ def make_plan(config: Config, manifest_path: Path, out: Path) -> tuple[Plan, Man
         n_images=n_images,
         n_shards=-(-n_images // config.shard_size),
         shard_size=config.shard_size,
-        outcomes=list(manifest.outcomes),
+        outcomes=list(kinds),
         covariates=covariates,
         models=models,
         manifest_sha256=hashlib.sha256(manifest_path.read_bytes()).hexdigest(),
         n_problems=len(manifest.problems),
+        kinds=kinds,
+        modifiers=modifiers,
     )
     _write(plan, manifest, out)
     return plan, manifest
+
+
+def _other_kinds(config: Config) -> dict[str, str]:
+    """Kind of each outcome that does not have two values."""
+    ordinal, continuous = config.association.ordinal, config.association.continuous
+    both = sorted(set(ordinal) & set(continuous))
+    if both:
+        raise ConfigError(f"config: {both[0]!r} is both ordinal and continuous; take it out of one.")
+    return dict.fromkeys(ordinal, "ordinal") | dict.fromkeys(continuous, "continuous")
 
 
 def _write(plan: Plan, manifest: Manifest, out: Path) -> None:

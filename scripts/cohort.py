@@ -18,7 +18,8 @@ with job_log(snakemake.log[0]):
         policy=snakemake.params.policy,
         biomarker_names=list(REGISTRY),
         outcomes=plan.outcomes,
-        covariates=list(dict.fromkeys([*plan.covariates, *adjusted])),
+        kinds=plan.kinds,
+        covariates=list(dict.fromkeys([*plan.covariates, *adjusted, *plan.modifiers])),
         asymmetry=[b.name for b in exposures()] if snakemake.params.asymmetry else [],
     )
     write_cohort(cohort, Path(snakemake.output.images).parent)

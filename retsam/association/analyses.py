@@ -138,6 +138,11 @@ def worse_eyes(eyes: pd.DataFrame, participants: pd.DataFrame, exposures: Sequen
     keys = [k for k in ("participant_id", "visit") if k in eyes and k in participants]
     if not names or not keys:
         return participants
-    largest = eyes.groupby(keys, dropna=False, sort=False)[names].max().reset_index()
-    found = participants[keys].merge(largest, on=keys, how="left")
-    return participants.assign(**{name: found[name].to_numpy() for name in names})
+    largest = eyes[names].groupby(_joined(eyes, keys)).max().reindex(_joined(participants, keys))
+    return participants.assign(**{name: largest[name].to_numpy() for name in names})
+
+
+def _joined(table: pd.DataFrame, keys: Sequence[str]) -> np.ndarray:
+    """(n,) array of text: the keys of each row, a missing one empty."""
+    text = [table[key].astype(object).where(table[key].notna(), "").map(str) for key in keys]
+    return pd.MultiIndex.from_arrays(text).map("\x1f".join).to_numpy(dtype=object)

@@ -74,6 +74,10 @@ def imputed_line(
     reason = why_not(sample, x, rules.min_events) if len(sample.rows) else (Status.ALL_MISSING, "no row has a value")
     if reason is not None:
         return {**line, "status": reason[0].value, "note": reason[1]}
+    unknown = [c.name for c in scope.covariates if np.isnan(c.columns[sample.rows]).all(axis=0).any()]
+    if unknown:
+        note = f"covariate {unknown[0]!r} is missing in all these rows"
+        return {**line, "status": Status.ALL_MISSING.value, "note": note}
     z = standardise(x[sample.rows])
     if z is None or not sample.allows(1 + sum(c.columns.shape[1] for c in scope.covariates), rules):
         return {**line, "status": Status.TOO_FEW_EVENTS.value, "note": f"{sample.scarcity(1)} and the covariates"}
@@ -116,7 +120,7 @@ def impute(covariates: Sequence[Covariate], sample: Sample, z: np.ndarray, draws
     people = pd.DataFrame(np.column_stack([columns, z, sample.y])).groupby(person).mean().to_numpy()
     low, high = np.nanmin(people, axis=0), np.nanmax(people, axis=0)
     constant = low == high  # says nothing of the others; its gaps have one value
-    people[:, constant] = low[constant]
+    people = np.where(constant, low, people)
     high = high + constant  # the imputer wants a range
     for draw in range(draws):
         imputer = IterativeImputer(

@@ -8,11 +8,12 @@ The rules, in one place:
   and fovea decides; where that is unknown too, the image stands for an eye of its own.
 * The included image with the highest gradability represents its eye (ties: manifest order).
 * An outcome of an eye is 1 if any of its included images says 1, 0 if all that are known say 0, NaN if none is known;
-  the same rule leads from eyes to a participant (any eye affected).
+  the same rule leads from eyes to a participant (any eye affected). Of grades it is the highest, of a continuous trait
+  the mean.
 * A participant's biomarkers are the mean of the eyes that have a value. Age and sex are the first that are known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +26,9 @@ from retsam.cohort.join import join_images
 from retsam.status import Status
 
 Policy = Literal["exclude", "flag", "none"]
+
+MEAN_KIND = "continuous"
+"""Outcomes of this kind are averaged; of all others the largest counts."""
 
 PERSON_COLUMNS = ("age", "sex")
 """Facts of a person, filled from the person's other images where one image lacks them."""
@@ -90,6 +94,7 @@ def build_cohort(
     policy: Policy = "exclude",
     biomarker_names: Sequence[str] | None = None,
     outcomes: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
     covariates: Sequence[str] = (),
     asymmetry: Sequence[str] = (),
 ) -> Cohort:
@@ -112,6 +117,8 @@ def build_cohort(
     outcomes, covariates : sequence of str
         Columns of the manifest (a covariate may also be a quality column, such as gradability). One that is nowhere
         is NaN throughout and said so in the flow. Outcome values other than 0 and 1 count as unknown.
+    kinds : mapping, optional
+        Outcome -> ``binary``, ``ordinal`` or ``continuous``; binary if not named. The latter two may be any numbers.
     asymmetry : sequence of str
         Biomarkers, of those taken, of which the participants' table says how much the two eyes differ; see
         :func:`retsam.cohort.asymmetry.asymmetry`.
@@ -141,15 +148,16 @@ def build_cohort(
     images = join_images(manifest, quality, biomarkers, biomarker_names=names, wanted=[*outcomes, *covariates])
     absent = [c for c in [*outcomes, *covariates] if c not in images]
     images = pd.concat([images, pd.DataFrame(np.nan, index=images.index, columns=absent)], axis=1)
-    invalid = {name: _to_binary(images, name) for name in outcomes}
+    kinds = {name: (kinds or {}).get(name, "binary") for name in outcomes}
+    invalid = {name: _to_numbers(images, name, kind) for name, kind in kinds.items()}
     images["participant_id"] = _participants_of(images)
     images = _resolve_eyes(images)
     images, stage = _exclude(images, policy)
     eye_codes = _eye_codes(images)
     images["represents_eye"] = _best_of_eye(images, eye_codes)
     extra = [c for c in covariates if c not in (*KEYS, *outcomes, *names)]  # what the tables do not hold anyway
-    eyes, eye_conflicts = _eyes(images, eye_codes, names, outcomes, extra)
-    participants = _participants(eyes, names, outcomes, extra)
+    eyes, eye_conflicts = _eyes(images, eye_codes, names, kinds, extra)
+    participants = _participants(eyes, names, kinds, extra)
     if asymmetry:
         participants = pd.concat([participants, between_eyes(eyes, _visit_codes(eyes), asymmetry)], axis=1)
     flow = describe_flow(
@@ -159,7 +167,7 @@ def build_cohort(
         stage=stage,
         eye_codes=eye_codes,
         policy=policy,
-        outcomes=outcomes,
+        outcomes=kinds,
         covariates=covariates,
         absent=absent,
         invalid=invalid,
@@ -168,14 +176,60 @@ def build_cohort(
     return Cohort(images, eyes, participants, flow)
 
 
+DECIDED = ("status", "message", "included", "exclusion", "flagged", "represents_eye")
+"""Columns of the images' table that depend on the quality policy."""
+
+
+def regrade(
+    images: pd.DataFrame,
+    *,
+    policy: Policy,
+    biomarker_names: Sequence[str],
+    kinds: Mapping[str, str],
+    covariates: Sequence[str] = (),
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Eyes and participants of the same images under another quality policy.
+
+    Parameters
+    ----------
+    images : DataFrame
+        ``images`` of a :class:`Cohort`; biomarkers, outcomes and covariates that are not named may be left out.
+    policy : {"exclude", "flag", "none"}
+        See :func:`build_cohort`.
+    biomarker_names : sequence of str
+    kinds : mapping
+        Outcome -> ``binary``, ``ordinal`` or ``continuous``.
+    covariates : sequence of str
+
+    Returns
+    -------
+    eyes, participants : DataFrame
+        As in a :class:`Cohort`, without the comparison of the two eyes.
+    """
+    undecided = images.drop(columns=list(DECIDED), errors="ignore").reset_index(drop=True)
+    images, _ = _exclude(undecided.assign(quality_message=None), policy)
+    eye_codes = _eye_codes(images)
+    images["represents_eye"] = _best_of_eye(images, eye_codes)
+    names = list(biomarker_names)
+    extra = [c for c in covariates if c in images and c not in (*KEYS, *kinds, *names)]
+    eyes, _ = _eyes(images, eye_codes, names, kinds, extra)
+    return eyes, _participants(eyes, names, kinds, extra)
+
+
+def has_ungradable(images: pd.DataFrame) -> bool:
+    """Whether gradability alone keeps, or may keep, a measured image out of a cohort's tables."""
+    measured = images["biomarkers_status"].eq(Status.OK.value)
+    return bool((images["status"].eq(Status.UNGRADABLE.value) & measured).any())
+
+
 def _biomarker_names(biomarkers: pd.DataFrame) -> list[str]:
     return [c for c in biomarkers.columns if f"{c}__status" in biomarkers.columns]
 
 
-def _to_binary(images: pd.DataFrame, name: str) -> int:
-    """Make an outcome column 0.0, 1.0 or NaN in place; the number of known values that are neither."""
+def _to_numbers(images: pd.DataFrame, name: str, kind: str) -> int:
+    """Make an outcome column numbers or NaN in place; the number of known values that cannot be: 0 and 1 if binary."""
     number = pd.to_numeric(images[name], errors="coerce").astype(float)
-    valid = number.isin([0.0, 1.0])
+    valid = number.isin([0.0, 1.0]) if kind == "binary" else np.isfinite(number)
     wrong = images[name].notna() & ~valid
     images[name] = number.where(valid)
     return int(wrong.sum())
@@ -278,8 +332,16 @@ def _first_known(values: pd.Series, codes: np.ndarray) -> pd.Series:
     return values.where(values.notna(), values.groupby(codes).transform("first"))
 
 
+def _merged(table: pd.DataFrame, codes: np.ndarray, kinds: Mapping[str, str]) -> pd.DataFrame:
+    """Outcomes of each group of rows: the largest known one, or the mean."""
+    groups = table[list(kinds)].groupby(codes)
+    made, mean = groups.max(), groups.mean()
+    averaged = [name for name, kind in kinds.items() if kind == MEAN_KIND]
+    return made.assign(**{name: mean[name] for name in averaged})
+
+
 def _eyes(
-    images: pd.DataFrame, eye_codes: np.ndarray, names: list[str], outcomes: list[str], covariates: list[str]
+    images: pd.DataFrame, eye_codes: np.ndarray, names: list[str], kinds: Mapping[str, str], covariates: list[str]
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """One row per eye; also the number of eyes whose images disagree, per outcome."""
     included = images["included"].to_numpy()
@@ -287,9 +349,10 @@ def _eyes(
     codes = eye_codes[included]
     eyes = used[used["represents_eye"]].reset_index(drop=True)
     key = codes[used["represents_eye"].to_numpy()]
-    labels = used[outcomes].groupby(codes)
+    labels = used[list(kinds)].groupby(codes)
     highest, lowest = labels.max(), labels.min()
-    conflicts = {name: int((highest[name] > lowest[name]).sum()) for name in outcomes}
+    conflicts = {name: int((highest[name] > lowest[name]).sum()) for name in kinds}
+    merged = _merged(used, codes, kinds)
     own = [c for c in (*PERSON_COLUMNS, *CONTEXT_COLUMNS) if c in used]
     # An age belongs to a visit and a sex to a person, on whichever image it is stated; anything else to the eye.
     by_level = {"age": _visit_codes(images), "sex": pd.factorize(images["participant_id"])[0]}
@@ -305,7 +368,7 @@ def _eyes(
     count = pd.Series(codes).groupby(codes).size().loc[key].rename("n_images").reset_index(drop=True)
     graded = eyes[["eye_source", "laterality", "gradability", "gradable", "flagged"]]
     measured = eyes[[c for name in names for c in (name, f"{name}__status")]]
-    parts = [first, count, kept[own], graded, highest.loc[key].reset_index(drop=True), kept.drop(columns=own)]
+    parts = [first, count, kept[own], graded, merged.loc[key].reset_index(drop=True), kept.drop(columns=own)]
     return pd.concat([*parts, measured], axis=1), conflicts
 
 
@@ -314,7 +377,9 @@ def _visit_codes(table: pd.DataFrame) -> np.ndarray:
     return table.groupby(["participant_id", "visit"], sort=False, dropna=False).ngroup().to_numpy()
 
 
-def _participants(eyes: pd.DataFrame, names: list[str], outcomes: list[str], covariates: list[str]) -> pd.DataFrame:
+def _participants(
+    eyes: pd.DataFrame, names: list[str], kinds: Mapping[str, str], covariates: list[str]
+) -> pd.DataFrame:
     codes = _visit_codes(eyes)
     groups = eyes.groupby(codes)
     own = [c for c in (*PERSON_COLUMNS, *CONTEXT_COLUMNS) if c in eyes]
@@ -340,7 +405,7 @@ def _participants(eyes: pd.DataFrame, names: list[str], outcomes: list[str], cov
         counts,
         first[own],
         quality,
-        groups[outcomes].max(),
+        _merged(eyes, codes, kinds),
         first[others],
         pd.DataFrame(measured, index=keys.index),
     ]

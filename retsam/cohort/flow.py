@@ -25,6 +25,10 @@ GRADABLE_LABELS = {
     "none": "Gradability not applied",
 }
 
+INVALID = {"binary": "neither 0 nor 1", "ordinal": "no numbers", "continuous": "no numbers"}
+MERGED = {"binary": "any 1 makes a case", "ordinal": "the highest counts", "continuous": "their mean counts"}
+"""What is said of labels that cannot be used, and of those that differ, by kind of outcome."""
+
 EXAMPLES = 10
 """How many identifiers a list of examples holds at most."""
 
@@ -37,7 +41,7 @@ def describe_flow(
     stage: np.ndarray,
     eye_codes: np.ndarray,
     policy: str,
-    outcomes: Sequence[str],
+    outcomes: Mapping[str, str],
     covariates: Sequence[str],
     absent: Sequence[str],
     invalid: Mapping[str, int],
@@ -55,8 +59,10 @@ def describe_flow(
         Eye of each image.
     policy : str
         Quality policy.
-    outcomes, covariates, absent : sequence of str
-        Names asked for, and those that no table has.
+    outcomes : mapping
+        Outcome -> ``binary``, ``ordinal`` or ``continuous``.
+    covariates, absent : sequence of str
+        Names asked for, and those of them and the outcomes that no table has.
     invalid : mapping
         Outcome -> number of images whose label is neither 0, 1 nor empty.
     eye_conflicts : mapping
@@ -80,13 +86,16 @@ def describe_flow(
         "outcomes": {
             name: {
                 "in_manifest": name not in absent,
-                "eyes": _counts(eyes[name]),
-                "participants": _counts(participants[name]),
+                "kind": kind,
+                "eyes": _counts(eyes[name], kind),
+                "participants": _counts(participants[name], kind),
                 "invalid_images": int(invalid[name]),
                 "eyes_with_conflicting_images": int(eye_conflicts[name]),
-                "participants_affected_only_in_excluded_images": _hidden_cases(images, participants, name),
+                "participants_affected_only_in_excluded_images": _hidden_cases(images, participants, name)
+                if kind == "binary"
+                else 0,
             }
-            for name in outcomes
+            for name, kind in outcomes.items()
         },
         "covariates": {
             name: {
@@ -131,12 +140,13 @@ def _stages(images: pd.DataFrame, stage: np.ndarray, eye_codes: np.ndarray, poli
     return rows
 
 
-def _counts(values: pd.Series) -> dict[str, int]:
-    return {
-        "cases": int((values == 1).sum()),
-        "controls": int((values == 0).sum()),
-        "unknown": int(values.isna().sum()),
-    }
+def _counts(values: pd.Series, kind: str) -> dict[str, int]:
+    """Cases and controls; of grades those above the lowest and of it; of a continuous outcome those known."""
+    unknown = int(values.isna().sum())
+    if kind == "continuous":
+        return {"known": len(values) - unknown, "unknown": unknown}
+    cases = int((values > (0 if kind == "binary" else values.min())).sum())
+    return {"cases": cases, "controls": len(values) - unknown - cases, "unknown": unknown}
 
 
 def _laterality(images: pd.DataFrame) -> dict[str, Any]:
@@ -193,8 +203,11 @@ def _notes(flow: Mapping[str, Any]) -> list[str]:
         if not outcome["in_manifest"]:
             notes.append(f"Outcome {name!r} is not a column of the manifest; it is unknown throughout.")
         said = [
-            (outcome["invalid_images"], "labels are neither 0 nor 1 and count as unknown."),
-            (outcome["eyes_with_conflicting_images"], "eyes have images with different labels; any 1 makes a case."),
+            (outcome["invalid_images"], f"labels are {INVALID[outcome['kind']]} and count as unknown."),
+            (
+                outcome["eyes_with_conflicting_images"],
+                f"eyes have images with different labels; {MERGED[outcome['kind']]}.",
+            ),
             (
                 outcome["participants_affected_only_in_excluded_images"],
                 "participants are cases only by images that were excluded; they are not counted as cases.",

@@ -1,7 +1,8 @@
 """Associations of biomarkers with one outcome.
 
-In:  the eyes and participants tables.
-Out: association/OUTCOME.parquet, one row per biomarker and adjustment set: odds ratio per SD, interval, p, q, status.
+In:  the eyes and participants tables, and the images table for what another quality filter would have kept.
+Out: association/OUTCOME.parquet, one row per biomarker, adjustment set, analysis and term: odds ratio or slope,
+     interval, p, q, status.
 """
 
 
@@ -10,6 +11,7 @@ rule associate:
         plan=f"{RESULTS}/manifest/plan.json",
         eyes=f"{RESULTS}/cohort/eyes.parquet",
         participants=f"{RESULTS}/cohort/participants.parquet",
+        images=f"{RESULTS}/cohort/images.parquet",
         given=GIVEN_MASKS or [],
         weights=ancient(WEIGHTS) if WEIGHTS else [],
     output:
@@ -26,8 +28,7 @@ rule associate:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         model=Path(CONFIG.segmentation.model).name,
-        unit=CONFIG.association.unit,
-        min_events=CONFIG.association.min_events,
-        events_per_parameter=CONFIG.association.events_per_parameter,
+        policy=CONFIG.quality.policy,
+        settings=CONFIG.association.model_dump(mode="json"),
     script:
         "../../scripts/associate.py"

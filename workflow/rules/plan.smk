@@ -34,5 +34,8 @@ checkpoint plan:
         outcomes=CONFIG.outcomes,
         covariates=CONFIG.covariates,
         models=CONFIG.association.models,
+        ordinal=CONFIG.association.ordinal,
+        continuous=CONFIG.association.continuous,
+        modifiers=[*CONFIG.association.interactions, *CONFIG.association.strata],
     script:
         "../../scripts/plan.py"
