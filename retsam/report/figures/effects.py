@@ -1,7 +1,8 @@
 """Estimates on an axis: log odds ratios, or slopes of continuous outcomes; and which of them are shown first."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -95,17 +96,18 @@ def axis_title(slope: bool) -> str:
     return "Difference per SD (95% CI)" if slope else "Odds ratio per SD (95% CI), log scale"
 
 
-def set_effect_axis(axes: Axes, limit: float, slope: bool, apart: float = 0.17) -> None:
-    """Make x an axis of effects from ``-limit`` to ``limit``, with odds ratios below it where they are no slopes.
+def set_effect_axis(axes: Axes, limit: float, slope: bool, apart: float = 0.17, which: Literal["x", "y"] = "x") -> None:
+    """Make an axis one of effects from ``-limit`` to ``limit``, labelled with odds ratios where they are no slopes.
 
     Parameters
     ----------
     apart : float
         Least distance of two labels, as a share of the limit.
     """
-    axes.set_xlim(-limit, limit)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xlim if which == "x" else axes.set_ylim)(-limit, limit)
     if slope:
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=max(2, round(1.2 / apart)), symmetric=True))
+        axis.set_major_locator(MaxNLocator(nbins=max(2, round(1.2 / apart)), symmetric=True))
         return
     inside = [t for t in TICKS if abs(math.log(t)) <= limit * 1.001]
     ticks: list[float] = [1.0]
@@ -113,7 +115,7 @@ def set_effect_axis(axes: Axes, limit: float, slope: bool, apart: float = 0.17) 
         if all(abs(math.log(tick / other)) > apart * limit for other in ticks):
             ticks.append(tick)
     ticks.sort()
-    axes.set_xticks([math.log(t) for t in ticks], [f"{t:g}" for t in ticks])
+    axis.set_ticks([math.log(t) for t in ticks], [f"{t:g}" for t in ticks])
 
 
 def _awkwardness(tick: float, limit: float) -> int:
@@ -189,14 +191,23 @@ def strongest_of_families(ranked: pd.DataFrame, most: int) -> list[str]:
     return ranked.loc[place < ranked["family"].map(shares).astype(float), "biomarker"].tolist()
 
 
-def strongest(inputs: ReportInputs, outcome: str, most: int) -> list[str]:
+def strongest(inputs: ReportInputs, outcome: str, most: int, among: Iterable[str] | None = None) -> list[str]:
     """Biomarkers of one outcome that small panels show, the smallest p value of the most adjusted model first.
 
     At most a third of them from one family, and definitional pairs after all others, in at most a quarter of the
     places; what these rules leave free is filled regardless.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+    outcome : str
+    most : int
+    among : iterable of str, optional
+        Biomarkers to choose from; by default all that have an estimate.
     """
     table = inputs.associations[outcome]
     ranked = by_strength(last_rows(placed(table), inputs.model_names(table)))
+    ranked = ranked if among is None else ranked[ranked["biomarker"].isin(list(among))]
     flag = ranked["definitional"].astype(bool)
     crowded = ranked.groupby(["family", flag], sort=False).cumcount() >= max(math.ceil(most / 3), 1)
     risks, flagged = ranked[~flag & ~crowded], ranked[flag & ~crowded]
