@@ -1,32 +1,22 @@
-"""Estimators of binary outcomes: maximum-likelihood logistic regression with a cluster-robust variance, and Firth's.
+"""Estimators of binary outcomes: maximum-likelihood logistic regression, and whether it has an answer.
 
-Logistic regression (method ``logit_cluster``): Newton's iterations, CR1 by person and t with G-1 degrees of freedom
-(see :mod:`retsam.association.sandwich`). Without clusters (``logit``): inverse information and the normal.
-
-Firth (``firth``): the likelihood is penalised by Jeffreys' prior, ``l(b) + 0.5 log |I(b)|``; the p value is the
-penalised likelihood-ratio test and the interval the penalised profile likelihood. It has no cluster-robust variance,
-so the caller gives it independent rows.
+Newton's iterations; with clusters (method ``logit_cluster``) CR1 by person and t with G-1 degrees of freedom (see
+:mod:`retsam.association.sandwich`), without (``logit``) the inverse information and the normal. Where the outcome is
+separated there is no finite estimate; :mod:`retsam.association.firth` has one.
 
 References
 ----------
-Firth D (1993). Bias reduction of maximum likelihood estimates. Biometrika 80, 27-38.
-Heinze G, Schemper M (2002). A solution to the problem of separation in logistic regression. Stat Med 21, 2409-2419.
 Konis K (2007). Linear programming algorithms for detecting separated data in binary logistic regression models. Oxford.
 """
 
-import warnings
-
 import numpy as np
-from firthmodels import FirthLogisticRegression, detect_separation
-from scipy.stats import norm
+from firthmodels import detect_separation
 
 from retsam.association.estimate import EXPOSURE, Estimate, Fit
+from retsam.association.firth import fit_firth
 from retsam.association.sandwich import Clusters, clusters_of, cr1
 
 __all__ = ["EXPOSURE", "Fit", "fit_firth", "fit_logit", "invert", "is_separated", "logit", "newton_logit"]
-
-FIRTH_TOLERANCES = (1e-6, 1e-5, 1e-4)
-"""Tried in turn: near its optimum the penalised likelihood is flat to the last bit, and a tight one may not be met."""
 
 ITERATIONS = 50
 """Newton needs about six; under separation it never ends."""
@@ -180,57 +170,3 @@ def is_separated(y: np.ndarray, design: np.ndarray) -> bool:
         return bool(detect_separation(design, y, fit_intercept=False).separation)
     except (np.linalg.LinAlgError, RuntimeError):
         return True
-
-
-def fit_firth(y: np.ndarray, design: np.ndarray, confidence: float = 0.95) -> Fit | None:
-    """Firth's penalised logistic regression.
-
-    Parameters
-    ----------
-    y : (n,) float array
-        0 or 1, both present; rows are independent.
-    design : (n, k) float array
-        Intercept, exposure, covariates; full column rank.
-    confidence : float
-        Level of the interval.
-
-    Returns
-    -------
-    Fit or None
-        None where no tolerance in ``FIRTH_TOLERANCES`` was met. The interval is the profile likelihood's, or Wald's
-        (said in ``ci_method``) in the rare case that the profile cannot be followed.
-    """
-    wald = None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # convergence is looked at
-        for tolerance in FIRTH_TOLERANCES:
-            try:
-                fit, profiled = _firth(y, design, confidence, tolerance)
-            except np.linalg.LinAlgError:
-                continue
-            if fit is not None and profiled:
-                return fit
-            wald = wald or fit
-    return wald
-
-
-def _firth(y: np.ndarray, design: np.ndarray, confidence: float, tolerance: float) -> tuple[Fit | None, bool]:
-    """One attempt: the fit, and whether its interval is the profile's."""
-    model = FirthLogisticRegression(
-        backend="numpy", fit_intercept=False, gtol=tolerance, xtol=tolerance, max_iter=200
-    ).fit(design, y)
-    model.lrt([EXPOSURE])
-    estimate, se, p = model.coef_[EXPOSURE], model.bse_[EXPOSURE], model.lrt_pvalues_[EXPOSURE]
-    if not model.converged_ or not np.isfinite([estimate, se, p]).all():
-        return None, False
-    half = norm.ppf(0.5 + confidence / 2) * se
-    wald = Fit(float(estimate), float(se), float(estimate - half), float(estimate + half), float(p), "firth", "wald")
-    try:
-        low, high = model.conf_int(1 - confidence, method="pl", features=[EXPOSURE], max_iter=200, tol=tolerance)[
-            EXPOSURE
-        ]
-    except np.linalg.LinAlgError:
-        return wald, False
-    if not np.isfinite([low, high]).all() or not low < estimate < high:
-        return wald, False
-    return Fit(float(estimate), float(se), float(low), float(high), float(p), "firth", "profile"), True

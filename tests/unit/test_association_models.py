@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from firthmodels import FirthLogisticRegression
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2, f, norm
@@ -12,9 +13,10 @@ from statsmodels.genmod.cov_struct import Exchangeable
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
 from retsam.association.estimate import Estimate, wald
+from retsam.association.firth import fit_firth
 from retsam.association.gee import fit_gee, gee
 from retsam.association.linear import linear
-from retsam.association.models import fit_firth, fit_logit, logit
+from retsam.association.models import fit_logit, logit
 from retsam.association.ordinal import ordinal, proportionality
 from retsam.association.sandwich import clusters_of
 
@@ -195,6 +197,26 @@ def test_published_data_are_complete() -> None:
     assert fit_firth(grade, design).p == pytest.approx(0.00914, abs=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("n", "effect"), [(60, 1.0), (300, 1.0)])
+def test_firth_equals_firthmodels(n: int, effect: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    design = np.column_stack([np.ones(n), rng.normal(size=(n, 2)), rng.uniform(size=n) < 0.4]).astype(float)
+    y = (effect * design[:, 1] + rng.logistic(size=n) > 1).astype(float)
+    model = FirthLogisticRegression(backend="numpy", fit_intercept=False, gtol=1e-9, xtol=1e-9, max_iter=500)
+    model.fit(design, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.lrt([1])
+    limits = model.conf_int(0.05, method="pl", features=[1], max_iter=500, tol=1e-8)[1]
+    gold = np.array([model.coef_[1], model.bse_[1], model.lrt_pvalues_[1], *limits])
+    fit = fit_firth(y, design)
+    ours = np.array([fit.log_or, fit.se, fit.p, fit.ci_low, fit.ci_high])
+    found = np.isfinite(gold)  # it gives up now and then
+    assert found[:2].all()
+    np.testing.assert_allclose(ours[found], gold[found], rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_firth_with_eight_cases_of_whom_all_exceed_every_control_is_finite(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -358,8 +380,9 @@ def test_any_small_data_give_a_finite_line_or_none(n, persons, columns, grades, 
         found = [logit(binary, design, c) for c in (None, person)]
         found += [linear(latent, design, c) for c in (None, person)]
         found += [gee(binary, design, person)]
+        firth = fit_firth(binary, design) if 0 < binary.sum() < n else None
         found += [ordinal(grade, design, c) for c in (None, person)] if len(np.unique(grade)) > 1 else []
-        lines = [estimate.line() for estimate in found if estimate is not None]
+        lines = [firth, *(estimate.line() for estimate in found if estimate is not None)]
     for line in lines:
         assert line is None or np.isfinite([line.log_or, line.se, line.ci_low, line.ci_high, line.p]).all()
 
