@@ -61,8 +61,11 @@ class Sample:
     @cached_property
     def weights(self) -> np.ndarray:
         """(n,) float array: one over the number of rows of the person."""
-        _, code, rows = np.unique(self.person, return_inverse=True, return_counts=True)
-        return (1 / rows)[code]
+        groups = clusters_of(self.person)
+        made = np.repeat(1 / groups.sizes, groups.sizes)
+        if groups.order is not None:
+            made[groups.order] = made.copy()
+        return made
 
     def allows(self, exposures: int, rules: Rules) -> bool:
         """Whether the independent events are enough for so many columns of the exposure beside the covariates."""
@@ -89,7 +92,7 @@ def sample_of(study: Study, covariates: Sequence[Covariate], rows: np.ndarray, c
         Whether the rows of a person belong together; otherwise every row is a person.
     """
     event, person = study.events[rows], study.participant[rows]
-    people, cases, others = (len(np.unique(p)) for p in (person, person[event], person[~event]))
+    people, cases, others = (_distinct(p) for p in (person, person[event], person[~event]))
     return Sample(
         rows,
         study.outcome[rows],
@@ -102,6 +105,11 @@ def sample_of(study: Study, covariates: Sequence[Covariate], rows: np.ndarray, c
         people,
         cases,
     )
+
+
+def _distinct(codes: np.ndarray) -> int:
+    """Number of different codes; they mostly come sorted."""
+    return clusters_of(codes).count if len(codes) else 0
 
 
 class Scope:
