@@ -116,7 +116,14 @@ def scopes(
     made = {name: Scope(other, code(other)) for name, other in regraded.items()}
     if single is not None:
         made[ONE_EYE] = Scope(single, covariates if single is study else code(single), one_row=True)
-    return made | {name: Scope(study, covariates, mask) for name, mask in masks.items()}
+    return made | {name: Scope(study, _varying(covariates, name, mask), mask) for name, mask in masks.items()}
+
+
+def _varying(covariates: Sequence[Covariate], analysis: str, mask: np.ndarray) -> list[Covariate]:
+    """Covariates less the one whose value the stratum is."""
+    own = next((c for c in covariates if analysis.startswith(f"stratum:{c.name}=")), None)
+    constant = own is not None and bool((own.columns[mask] == own.columns[mask][:1]).all())
+    return [c for c in covariates if c is not own or not constant]
 
 
 def worse_eyes(eyes: pd.DataFrame, participants: pd.DataFrame, exposures: Sequence[Exposure]) -> pd.DataFrame:

@@ -207,9 +207,11 @@ def regrade(
         As in a :class:`Cohort`, without the comparison of the two eyes.
     """
     undecided = images.drop(columns=list(DECIDED), errors="ignore").reset_index(drop=True)
-    images, _ = _exclude(undecided.assign(quality_message=None), policy)
+    said = pd.DataFrame({"quality_message": _nothing(undecided)})
+    images, _ = _exclude(pd.concat([undecided, said], axis=1), policy)
     eye_codes = _eye_codes(images)
-    images["represents_eye"] = _best_of_eye(images, eye_codes)
+    best = pd.DataFrame({"represents_eye": _best_of_eye(images, eye_codes)})
+    images = pd.concat([images, best], axis=1)
     names = list(biomarker_names)
     extra = [c for c in covariates if c in images and c not in (*KEYS, *kinds, *names)]
     eyes, _ = _eyes(images, eye_codes, names, kinds, extra)
