@@ -9,6 +9,8 @@ import pandas as pd
 from retsam.report.inputs import ReportInputs, family_label
 from retsam.report.tables import (
     DASH,
+    LABELS,
+    LEVELS,
     DisplayTable,
     Heading,
     Row,
@@ -22,6 +24,9 @@ from retsam.status import Status
 
 SETS = {"age_sex": "Age and sex", "biomarkers": "Biomarkers", "both": "Both"}
 """What a prediction is made from, in print."""
+
+BASELINE = ("age", "sex")
+"""Columns of a prediction that are no biomarkers."""
 
 MOST_WEIGHTS = 15
 """Coefficients of one table: the largest."""
@@ -48,8 +53,8 @@ def performance(inputs: ReportInputs, outcome: str) -> DisplayTable | None:
     first = records[0]
     unit = str(first["unit"])
     size = (
-        f"{count(first['n'], unit)} of {count(first['n_participants'], 'participant')}, "
-        f"{int(first['n_events']):,} of them affected; {count(first['folds'], 'fold')}."
+        f"{count(first['n'], unit)} ({int(first['n_events']):,} affected) of "
+        f"{count(first['n_participants'], 'participant')}; {count(first['folds'], 'fold')}."
     )
     prevalence = _number(first, "brier_prevalence")
     known = "" if math.isnan(prevalence) else f", {prevalence:.3f} is that of predicting the prevalence for everyone"
@@ -93,7 +98,7 @@ def weights(inputs: ReportInputs, outcome: str) -> DisplayTable | None:
     rows = []
     for r in part.nsmallest(MOST_WEIGHTS, "rank").to_dict("records"):
         feature = str(r["feature"])
-        label = inputs.biomarker_label(feature)
+        label = feature_label(inputs, feature)
         share = round(float(r["sign_stability"]) * int(r["n_folds"]))
         cells = (
             label,
@@ -113,6 +118,15 @@ def weights(inputs: ReportInputs, outcome: str) -> DisplayTable | None:
     caption = f"What the prediction of {inputs.outcome_label(outcome)} rests on, set “{SETS.get(name, name)}”."
     header = (tuple(Heading(text) for text in heads),)
     return DisplayTable(_key("weights", inputs, outcome), caption, header, tuple(rows), "llrr", tuple(notes))
+
+
+def feature_label(inputs: ReportInputs, feature: str) -> str:
+    """Name of a column of a prediction in print: ``Age, years``, ``Sex: male``, a biomarker's label."""
+    name, _, level = feature.removesuffix("]").partition("[")
+    if name in inputs.biomarkers or name not in BASELINE:
+        return inputs.biomarker_label(feature)
+    label = LABELS.get(name, name)
+    return f"{label}: {LEVELS.get(name, {}).get(level, level)}" if level else label
 
 
 def sentences(inputs: ReportInputs, outcome: str) -> list[str]:
@@ -142,8 +156,8 @@ def methods(inputs: ReportInputs) -> list[str]:
     settings = inputs.config.get("prediction") or {}
     first = next(iter(inputs.prediction.values())).iloc[0]
     share = float(settings.get("max_missing", 0.5))
-    left = [f"ones missing in more than {share:.0%} of the training rows", "ones validated on synthetic images only"]
-    left = left if settings.get("definitional") else ["biomarkers that define the outcome", *left]
+    left = [f"those missing in more than {share:.0%} of the training rows", "those validated on synthetic images only"]
+    left = left if settings.get("definitional") else ["those that define the outcome", *left]
     out = ", ".join(left[:-1]) + f" and {left[-1]}"
     return [
         "Each outcome was predicted from age and sex, from biomarkers and from both, by logistic regression with a "

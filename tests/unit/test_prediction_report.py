@@ -48,7 +48,7 @@ def test_performance(inputs):
     line = inputs.prediction["dr"].set_index("set").loc["both"]
     assert table.rows[2].cells[2] == f"{line['auc']:.2f} ({line['low']:.2f}–{line['high']:.2f})"
     assert table.rows[2].strong
-    assert "240 eyes of 120 participants" in table.notes[0]
+    assert "eyes (82 affected) of 120 participants" in table.notes[0]
     columns = sum(h.columns for h in table.header[0])
     assert columns == 8
 
@@ -58,9 +58,15 @@ def test_weights(inputs):
     assert table is not None
     assert len(table.rows) == prediction.MOST_WEIGHTS
     assert "set “Both”" in table.caption
-    assert {row.cells[0] for row in table.rows[:4]} == {"age", "b0", "b1", "b2"}
+    assert {row.cells[0] for row in table.rows[:4]} == {"Age, years", "b0", "b1", "b2"}
     assert all(row.cells[3] == "5 of 5" for row in table.rows[:4])
     assert "of 21" in table.notes[1]
+
+
+def test_names_of_columns(inputs):
+    assert prediction.feature_label(inputs, "sex[m]") == "Sex: male"
+    assert prediction.feature_label(inputs, "age[old]") == "Age, years: old"
+    assert prediction.feature_label(inputs, "x[y]") == "x[y]"
 
 
 def test_sentences(inputs):
@@ -71,7 +77,7 @@ def test_sentences(inputs):
     assert "calibration slope of the prediction from both" in text
     assert "20 biomarkers" in text
     assert "nested 5-fold" in prediction.methods(inputs)[0]
-    assert "biomarkers that define the outcome, ones missing in more than 50%" in prediction.methods(inputs)[1]
+    assert "those that define the outcome, those missing in more than 50%" in prediction.methods(inputs)[1]
     used = dataclasses.replace(inputs, config={"prediction": {"definitional": True}})
     assert "define" not in prediction.methods(used)[1]
 
