@@ -29,6 +29,9 @@ from retsam.status import Status
 WORDS = ("outcome", "term", "kind", "per")
 NUMBERS = ("log_odds_ratio", "correlation_with_age", "mean", "sd")
 NO_VALUES = "no true values"
+OTHER_SCALE = "estimated per SD of a transform, true per SD of the value"
+"""Why an estimate cannot be held against its true odds ratio."""
+
 KINDS = ("covariate", "phenotype", "biomarker")
 
 
@@ -217,9 +220,10 @@ def _pair(inputs: ReportInputs, outcome: str, table: pd.DataFrame, term: Mapping
 
 
 def _estimates(inputs: ReportInputs, table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, dict[str, Estimate]]:
-    """Association rows of one biomarker, and its estimate of each model."""
+    """Association rows of one biomarker, and its estimate of each model; none per SD of a transform."""
     rows = table[table["biomarker"] == name]
-    rows = rows.assign(estimable=estimable(rows))
+    same_scale = rows["transform"].eq("none") if "transform" in rows else True
+    rows = rows.assign(estimable=estimable(rows) & same_scale)
     of_model = {str(r["model"]): r for r in rows.to_dict("records")}
     return rows, {m: _estimate(of_model[m]) for m in inputs.model_names(table) if m in of_model}
 
@@ -242,7 +246,8 @@ def _reason(inputs: ReportInputs, biomarker: str, rows: pd.DataFrame) -> tuple[s
     if seen and Status.OK not in seen:
         return seen[0], False
     if len(rows):
-        return str(rows["status"].iloc[-1]), True
+        status = str(rows["status"].iloc[-1])
+        return (OTHER_SCALE if status == Status.OK else status), True
     return ("not tested" if biomarker in inputs.biomarkers else "not in the catalogue"), bool(seen)
 
 

@@ -110,6 +110,16 @@ def test_pairs_are_the_effects_on_analysed_outcomes_largest_first(inputs: Report
     assert found[2].estimates["crude"].odds == row["or"] and found[2].estimates["crude"].low == row["ci_low"]
 
 
+def test_an_estimate_on_another_scale_is_not_held_against_the_truth(small: ReportInputs) -> None:
+    plain = with_rows(small, "dr", "vessel_density", transform="none")
+    logged = with_rows(plain, "dr", "tortuosity_distance", transform="log1p")
+    found = {p.biomarker: p for p in truth.pairs(logged) if p.outcome == "dr"}
+    assert found["tortuosity_distance"].reason == truth.OTHER_SCALE
+    assert np.isnan(found["tortuosity_distance"].estimates["crude"].odds)
+    assert found["vessel_density"].reason == "ok"
+    assert "per SD of a transform" in " ".join(cells_of(logged, "tortuosity_distance"))
+
+
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0.01, 2))
 def test_an_interval_covers_what_lies_between_its_bounds(log_truth: float, centre: float, half: float) -> None:
