@@ -131,7 +131,7 @@ class AssociationConfig(_Block):
     transform: Literal["auto", "none", "log1p", "rank_normal"] = Field(
         "auto",
         description="Scale of the biomarkers: 'auto' takes log(1 + value) where all values are at least 0 and their "
-        "skewness exceeds 2, as numbers and areas of findings do (docs/associations.md).",
+        "skewness exceeds 2, as numbers and areas of findings do (docs/analyses.md).",
     )
     families: dict[str, list[str]] | None = Field(
         None,
