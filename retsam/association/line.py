@@ -10,12 +10,15 @@ from retsam.association.estimate import EXPOSURE, Estimate, Fit, JointTest
 from retsam.association.gee import gee
 from retsam.association.linear import linear
 from retsam.association.models import fit_firth, is_separated, logit
-from retsam.association.ordinal import ordinal
+from retsam.association.ordinal import ordinal, proportionality
 from retsam.association.sample import Rules, Sample, Scope, sample_of
 from retsam.status import Status
 
 UNSTABLE = 1e3
 """Ratio of the confidence limits from which an odds ratio is called unstable."""
+
+CUTS_DIFFER = 0.05
+"""Below this p value it is noted that the cuts of a grade have odds ratios of their own."""
 
 
 def fit(sample: Sample, design: np.ndarray, method: str = "cluster") -> Estimate | None:
@@ -134,12 +137,18 @@ def _per_sd(
         estimate = fit(sample, design, rules.method)
         found = estimate and estimate.line(EXPOSURE, rules.confidence)
         if found:
-            line["note"] = join(line["note"], "" if enough else f"few: {why}")
+            line["note"] = join(line["note"], "" if enough else f"few: {why}", _unlike_cuts(sample, design))
             return report(line, found, sample.kind, unit)
         if sample.kind != "binary":
             return _not(Status.NOT_CONVERGED, "no finite estimate was found", line)
         why = "separation" if is_separated(sample.y, design) else "maximum likelihood did not converge"
     return _firth(scope, sample, line, x, raw, f"Firth: {why}", rules, unit)
+
+
+def _unlike_cuts(sample: Sample, design: np.ndarray) -> str:
+    """A note where one odds ratio does not fit all cuts of a grade."""
+    test = proportionality(sample.y, design, sample.clusters) if sample.kind == "ordinal" else None
+    return f"the cuts of the scale differ (p = {test.p:.2g})" if test and test.p < CUTS_DIFFER else ""
 
 
 def _firth(

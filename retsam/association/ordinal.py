@@ -22,6 +22,9 @@ from retsam.association.estimate import EXPOSURE, Estimate, JointTest, wald
 from retsam.association.models import ITERATIONS, TOLERANCE, invert, newton_logit
 from retsam.association.sandwich import Clusters, clusters_of, cr1
 
+FEWEST = 10
+"""A cut with fewer rows than this on a side is not compared with the others."""
+
 
 @dataclass(frozen=True)
 class _State:
@@ -157,8 +160,8 @@ def proportionality(
     -------
     JointTest or None
         Wald test that the logistic regressions of ``Y > j`` have the same coefficient at every cut j (Brant's test of
-        one variable, its covariance from the sums of scores by person). None for fewer than two cuts at which logistic
-        regression converges.
+        one variable, its covariance from the sums of scores by person). Cuts with fewer than ``FEWEST`` rows on a side
+        are left out; None for fewer than two others at which logistic regression converges.
     """
     grade, cuts = _grades(y)
     columns = np.ascontiguousarray(design.T)
@@ -168,7 +171,8 @@ def proportionality(
     slopes, influence = [], []
     for cut in range(len(cuts)):
         above = (grade > cut).astype(float)
-        found = newton_logit(above, columns)
+        enough = min(above.sum(), len(y) - above.sum()) >= FEWEST
+        found = newton_logit(above, columns) if enough else None
         if found is not None:
             b, residual, bread = found
             slopes.append(b[column])

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 from firthmodels import FirthLogisticRegression
@@ -12,6 +13,7 @@ from scipy.stats import chi2, f, norm
 from statsmodels.genmod.cov_struct import Exchangeable
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
+from retsam.association import associate
 from retsam.association.estimate import Estimate, wald
 from retsam.association.firth import fit_firth
 from retsam.association.gee import fit_gee, gee
@@ -301,6 +303,11 @@ def test_proportionality_is_rejected_where_the_cuts_differ_and_not_where_they_ag
     y = np.where(noise < 0, 0, np.where(noise < 1.5 * x + 1, 1, 2))
     test = proportionality(y, np.column_stack([np.ones(2000), x]), None)
     assert test.columns == 1 and test.p < 1e-6
+    table = pd.DataFrame({"participant_id": np.arange(2000), "image_id": np.arange(2000), "stage": y, "width": x})
+    line = associate(table, table, "stage", kind="ordinal", biomarkers=["width"], models={"crude": []}).iloc[0]
+    assert line["status"] == "ok" and "the cuts of the scale differ (p = " in line["note"]
+    y[y == 2] = np.where(np.arange((y == 2).sum()) < 5, 2, 1)  # five rows above the second cut are too few to compare
+    assert proportionality(y, np.column_stack([np.ones(2000), x]), None) is None
     assert proportionality(y > 0, np.column_stack([np.ones(2000), x]), None) is None
 
 
