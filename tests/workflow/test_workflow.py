@@ -85,7 +85,7 @@ def test_association_tables(finished, outcome):
     assert set(table["biomarker"]) == {b.name for b in exposures() if set(b.requires) <= provided}
     assert {"crude", "age_sex"} == set(table["model"])
     main = (table["analysis"] == "main") & (table["term"] == "per_sd")
-    assert len(table[main]) == 2 * table["biomarker"].nunique() and set(table.loc[~main, "analysis"]) > {"one_eye"}
+    assert len(table[main]) == 2 * table["biomarker"].nunique() and "one_eye" in set(table["analysis"])
     assert not table.duplicated(["biomarker", "model", "analysis", "term"]).any()
     done = table[(table["status"] == Status.OK) & (table["term"] != "nonlinear")]  # a joint test has no odds ratio
     assert ((done["ci_low"] < done["or"]) & (done["or"] < done["ci_high"])).all()
