@@ -19,6 +19,7 @@ include: "workflow/rules/biomarkers.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/association.smk"
 include: "workflow/rules/prediction.smk"
+include: "workflow/rules/paper.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/train.smk"
 

@@ -11,6 +11,7 @@
 ``groups``           values in people with and without an outcome
 ``robustness``       other analyses, and quarters of a biomarker
 ``curves``           prediction: ROC and calibration
+``multipanel``       one figure for a manuscript
 ``truth_plot``       estimates of a simulated cohort beside the truth
 ``files``            all of them as files
 """
@@ -24,6 +25,7 @@ from retsam.report.figures.flow_chart import flow, flow_of
 from retsam.report.figures.forest_plot import forest, forest_of, forest_panels
 from retsam.report.figures.groups import distributions
 from retsam.report.figures.heat_map import heatmap
+from retsam.report.figures.multipanel import multi_panel
 from retsam.report.figures.quality import gradability
 from retsam.report.figures.robustness import sensitivity, shape
 from retsam.report.figures.truth_plot import truth_forest
@@ -43,6 +45,7 @@ __all__ = [
     "gradability",
     "heatmap",
     "missingness",
+    "multi_panel",
     "prediction",
     "reliability",
     "sensitivity",

@@ -32,6 +32,8 @@ def prediction(inputs: ReportInputs, outcome: str) -> Figure | None:
         roc = figure.add_axes((0.075, 0.14, 0.39, 0.76))
         calibration = figure.add_axes((0.585, 0.14, 0.39, 0.76))
         draw_roc(roc, table, points)
+        roc.legend(loc="lower right", title="AUC (95% CI)", title_fontsize=7.2, fontsize=6.9, handlelength=1.3,
+                   borderaxespad=0.2)  # fmt: skip
         draw_calibration(calibration, table, points)
         title = inputs.outcome_label(outcome)
         figure.text(0.08 / style.WIDTH, 1 - 0.14 / 3.5, title, size=9.5, weight="bold", va="center")
@@ -46,7 +48,7 @@ def drawn_sets(table: pd.DataFrame, points: pd.DataFrame) -> list[str]:
 
 
 def draw_roc(axes: Axes, table: pd.DataFrame, points: pd.DataFrame) -> None:
-    """Sensitivity against the share of false alarms, one line a model set, with its AUC in the legend."""
+    """Sensitivity against the share of false alarms, one line a model set, labelled with its AUC."""
     axes.plot([0, 1], [0, 1], color="#c3c9d0", lw=0.8, ls=(0, (4, 2)))
     rows = {str(r["set"]): r for r in table.to_dict("records")}
     for name in drawn_sets(table, points):
@@ -55,8 +57,6 @@ def draw_roc(axes: Axes, table: pd.DataFrame, points: pd.DataFrame) -> None:
         label = f"{SETS.get(name, name)}: {r['auc']:.2f} ({r['low']:.2f}–{r['high']:.2f})"
         axes.plot(part["x"], part["y"], color=COLOURS.get(name, style.PURPLE), lw=1.4, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="1 − specificity", ylabel="Sensitivity", aspect="equal")
-    axes.legend(loc="lower right", title="AUC (95% CI)", title_fontsize=7.2, fontsize=6.9, handlelength=1.3,
-                borderaxespad=0.2)  # fmt: skip
 
 
 def draw_calibration(axes: Axes, table: pd.DataFrame, points: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -25,33 +26,58 @@ def flow(stages: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Mapping[str
     outcomes : mapping, optional
         Printed name -> {cases, controls, unknown}, four boxes a row.
     """
+    chart = flow_chart(stages, outcomes)
     with style.styled():
-        if not stages:
+        if chart is None:
             return style.message("No stage was recorded.")
-        stages = [
-            s for i, s in enumerate(stages) if i in (0, len(stages) - 1) or any((s.get("removed") or {}).values())
-        ]
-        boxes = [_stage_lines(stage) for stage in stages]
-        sides = [_removed_lines(stage.get("removed") or {}) for stage in stages]
-        heights = [0.17 * len(lines) + 0.16 for lines in boxes]
-        gaps = [0.0] + [max(0.3, 0.15 * len(side) + 0.26 if side else 0.0) for side in sides[1:]]
-        below = [_outcome_lines(name, counts) for name, counts in (outcomes or {}).items()]
-        spine = sum(heights) + sum(gaps)
-        total = spine + 0.1 + sum(0.34 + _row_height(row) for row in _fours(below))
-        figure = style.new_figure(total)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, style.WIDTH), ylim=(total, 0))
-        axes.axis("off")
-        y = 0.05
-        for lines, side, height, gap in zip(boxes, sides, heights, gaps, strict=True):
-            if gap:
-                _arrow(axes, (SPINE, y), (SPINE, y + gap))
-                _side_box(axes, y + gap / 2, side)
-            y += gap
-            _box(axes, 0.08, y, 2 * SPINE - 0.16, height, lines, 0.17, "white")
-            y += height
-        _outcome_boxes(axes, y, below)
+        figure = style.new_figure(chart.height)
+        draw_flow(figure.add_axes((0, 0, 1, 1)), chart)
     return figure
+
+
+@dataclass(frozen=True)
+class FlowChart:
+    """What a flow diagram says, and how high it is in inches."""
+
+    boxes: list[list[tuple[str, str]]]
+    sides: list[list[tuple[str, str]]]
+    below: list[list[tuple[str, str]]]
+    heights: list[float]
+    gaps: list[float]
+    height: float
+
+
+def flow_chart(
+    stages: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Mapping[str, int]] | None = None
+) -> FlowChart | None:
+    """Boxes of a flow diagram, see :func:`flow`; None without stages."""
+    if not stages:
+        return None
+    stages = [s for i, s in enumerate(stages) if i in (0, len(stages) - 1) or any((s.get("removed") or {}).values())]
+    boxes = [_stage_lines(stage) for stage in stages]
+    sides = [_removed_lines(stage.get("removed") or {}) for stage in stages]
+    heights = [0.17 * len(lines) + 0.16 for lines in boxes]
+    gaps = [0.0] + [max(0.3, 0.15 * len(side) + 0.26 if side else 0.0) for side in sides[1:]]
+    below = [_outcome_lines(name, counts) for name, counts in (outcomes or {}).items()]
+    height = sum(heights) + sum(gaps) + 0.1 + sum(0.34 + _row_height(row) for row in _fours(below))
+    return FlowChart(boxes, sides, below, heights, gaps, height)
+
+
+def draw_flow(axes: Axes, chart: FlowChart, scale: float = 1.0) -> None:
+    """Draw a flow diagram into axes of `scale` times 7.2 inches and its own height."""
+    axes.set(xlim=(0, style.WIDTH), ylim=(chart.height, 0))
+    axes.axis("off")
+    y = 0.05
+    for lines, side, height, gap in zip(chart.boxes, chart.sides, chart.heights, chart.gaps, strict=True):
+        if gap:
+            _arrow(axes, (SPINE, y), (SPINE, y + gap))
+            _side_box(axes, y + gap / 2, side)
+        y += gap
+        _box(axes, 0.08, y, 2 * SPINE - 0.16, height, lines, 0.17, "white")
+        y += height
+    _outcome_boxes(axes, y, chart.below)
+    for text in axes.texts:
+        text.set_fontsize(scale * float(text.get_fontsize()))
 
 
 SPINE = 1.9  # inches from the left to the middle of the flow's main column
@@ -132,7 +158,11 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
 
 def flow_of(inputs: ReportInputs) -> Figure:
     """Flow diagram of a report, with the outcomes that were analysed at the level of the models."""
+    return flow(inputs.stages, outcome_counts(inputs))
+
+
+def outcome_counts(inputs: ReportInputs) -> dict[str, Mapping[str, int]]:
+    """Printed name -> {cases, controls, unknown} of the outcomes analysed, at the level of the models."""
     level = "eyes" if inputs.unit == "eye" else "participants"
     recorded = inputs.flow.get("outcomes") or {}
-    counts = {f"{inputs.outcome_label(o)} ({level})": recorded[o][level] for o in inputs.associations if o in recorded}
-    return flow(inputs.stages, counts)
+    return {f"{inputs.outcome_label(o)} ({level})": recorded[o][level] for o in inputs.associations if o in recorded}

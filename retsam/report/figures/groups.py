@@ -159,7 +159,7 @@ def _colours(n: int) -> Sequence[str]:
 
 
 def _titles(axes: Axes, label: str, unit: str, effect: str) -> None:
-    lines = textwrap.wrap(label, 31, max_lines=3, placeholder=" …")
+    lines = textwrap.wrap(label, 24, max_lines=3, placeholder=" …")
     axes.set_title("\n".join(lines), size=6.9, weight="bold", loc="left", x=-0.14, pad=12, linespacing=1.05)
     axes.text(-0.14, 1.03, effect, transform=axes.transAxes, size=6.4, color=style.MUTED, va="bottom")
     if unit:

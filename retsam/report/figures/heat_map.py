@@ -79,12 +79,12 @@ def heatmap(inputs: ReportInputs, most: int = MOST) -> Figure | None:
     order = {str(f): i for i, f in enumerate(dict.fromkeys(cells["family"]))}
     ranked = ranked[ranked["biomarker"].isin(shown)]
     ranked = ranked.sort_values("family", key=lambda f: f.map(order).astype(float), kind="stable")
-    limit = _colour_limit(cells.loc[cells["biomarker"].isin(shown), "z"].to_numpy(float))
+    limit = colour_limit(cells.loc[cells["biomarker"].isin(shown), "z"].to_numpy(float))
     with style.styled():
         return _draw(inputs, cells, ranked, limit, cells["biomarker"].nunique())
 
 
-def _colour_limit(z: np.ndarray) -> float:
+def colour_limit(z: np.ndarray) -> float:
     """Z score at which the colour is full: that of nearly all cells, 3 to 12."""
     return float(np.clip(math.ceil(np.quantile(np.abs(z), 0.95)), 3, 12))
 

@@ -1,6 +1,7 @@
 """The strongest associations seen otherwise: in other analyses, and over the quarters of a biomarker."""
 
 import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def sensitivity(inputs: ReportInputs, outcome: str, most: int = ROWS) -> Figure 
                 axes = figure.add_axes((box[0] / style.WIDTH, box[1] / height, box[2] / style.WIDTH, box[3] / height))
                 _analysis(axes, rows, analysis, names, limit, slope, inputs.alpha)
                 if j == 0:
-                    _names(inputs, axes, names, rows)
+                    draw_names(inputs, axes, names, rows)
         _words(figure, inputs, outcome, model, slope)
     return figure
 
@@ -96,15 +97,34 @@ def _analysis(
         ends = np.clip([r["low"], r["high"]], -limit, limit)
         axes.fill_betweenx([y - 0.36, y + 0.36], *ends, color="#e3e6ea", lw=0, zorder=0)
         axes.plot([np.clip(r["at"], -limit, limit)] * 2, [y - 0.36, y + 0.36], color="#9aa3ad", lw=1.0, zorder=1)
-    for r in rows[rows["analysis"].eq(analysis)].to_dict("records"):
+    draw_points(axes, rows[rows["analysis"].eq(analysis)], place, limit, alpha)
+
+
+def draw_points(axes: Axes, rows: pd.DataFrame, place: Mapping[str, int], limit: float, alpha: float) -> None:
+    """Estimates with their intervals, each in the row of its biomarker; filled where q is below `alpha`.
+
+    Parameters
+    ----------
+    axes : Axes
+    rows : DataFrame
+        From :func:`retsam.report.figures.effects.placed`.
+    place : mapping
+        Biomarker -> y.
+    limit : float
+        Half width of the axis; intervals end at it, points beyond it are left out.
+    alpha : float
+    """
+    for r in rows.to_dict("records"):
         y, colour = place[r["biomarker"]], style.BLUE
         axes.plot(np.clip([r["low"], r["high"]], -limit, limit), [y, y], color=colour, lw=1.1, zorder=2)
-        full = pd.notna(r["q"]) and r["q"] < alpha
         if abs(r["at"]) <= limit:
-            axes.plot([r["at"]], [y], "o", ms=3.8, mfc=colour if full else "white", mec=colour, mew=0.9, zorder=3)
+            marker, size = ("D", 3.2) if r["definitional"] else ("o", 3.8)
+            face = colour if pd.notna(r["q"]) and r["q"] < alpha else "white"
+            axes.plot([r["at"]], [y], marker, ms=size, mfc=face, mec=colour, mew=0.9, zorder=3)
 
 
-def _names(inputs: ReportInputs, axes: Axes, names: list[str], rows: pd.DataFrame) -> None:
+def draw_names(inputs: ReportInputs, axes: Axes, names: list[str], rows: pd.DataFrame) -> None:
+    """Names of biomarkers at the left of their rows, in two lines where they are long."""
     flags = dict(zip(rows["biomarker"], rows["definitional"].astype(bool), strict=True))
     for y, name in enumerate(names):
         words = inputs.biomarker_label(name) + " †" * flags.get(name, False)
@@ -178,7 +198,7 @@ def _heading(axes: Axes, inputs: ReportInputs, rows: pd.DataFrame, name: str) ->
     parts = [f"{word} {q_value(float(p.iloc[0]))}" for (_, p), word in zip(tests.items(), ("trend", "non-linear"),
              strict=True) if len(p)]  # fmt: skip
     flag = bool(rows["definitional"].astype(bool).any())
-    lines = textwrap.wrap(inputs.biomarker_label(name) + " †" * flag, 31, max_lines=3, placeholder=" …")
+    lines = textwrap.wrap(inputs.biomarker_label(name) + " †" * flag, 24, max_lines=3, placeholder=" …")
     axes.set_title("\n".join(lines), size=6.9, weight="bold", loc="left", x=-0.14, pad=12, linespacing=1.05)
     if parts:
         axes.text(
