@@ -219,6 +219,11 @@ METHOD_LABELS = {
     "logit": "logit",
     "firth": "Firth",
     "firth_one_row": "Firth, one row",
+    "gee_exchangeable": "GEE",
+    "ordinal_cluster": "proportional odds, clustered",
+    "ordinal": "proportional odds",
+    "linear_cluster": "linear, clustered",
+    "linear": "linear",
 }
 """Names of the estimators of ``retsam.association``; others are printed as they are."""
 
