@@ -14,7 +14,7 @@ SCRIPT = "<img src=x onerror=alert(1)>"
 
 SECTIONS = (
     "summary", "results", "flow", "participants", "quality", "associations",
-    "missingness", "samples", "dictionary", "methods", "strobe", "provenance",
+    "measurement", "missingness", "samples", "dictionary", "methods", "strobe", "provenance",
 )  # fmt: skip
 """Ids of the sections of a report."""
 

@@ -3,18 +3,16 @@
 import base64
 import hashlib
 import math
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
-from retsam.report import analyses, figures, prose, style, tables, truth
+from retsam.report import analyses, plates, prediction, prose, tables, truth
 from retsam.report.folding import FoldedTable, fold
-from retsam.report.inputs import ReportInputs, family_label, model_label
+from retsam.report.inputs import ReportInputs
 from retsam.report.results import results
 from retsam.report.strobe import strobe
 from retsam.report.tables import DisplayTable
@@ -22,32 +20,6 @@ from retsam.taxonomy import TARGETS
 
 OUTCOMES_ABREAST = 3
 """At most so many outcomes side by side in one part of Table 1."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One picture of a plate.
-
-    Attributes
-    ----------
-    name : str
-        Of the files that it downloads as, without ending.
-    title : str
-        What it shows, for screen readers and for its buttons.
-    svg : Markup
-    """
-
-    name: str
-    title: str
-    svg: Markup
-
-
-@dataclass(frozen=True)
-class Plate:
-    """Pictures that share a caption."""
-
-    parts: tuple[Drawing, ...]
-    caption: str
 
 
 def build_report(inputs: ReportInputs) -> str:
@@ -77,16 +49,19 @@ def build_report(inputs: ReportInputs) -> str:
             summary=prose.summary(inputs),
             results=results(inputs),
             facts=_facts(inputs),
-            flow=_flow(inputs),
+            flow=plates.flow(inputs),
             notes=list(inputs.flow.get("notes") or []),
             table_one=_table_one(inputs),
-            gradability=_gradability(inputs),
+            gradability=plates.gradability(inputs),
+            heatmap=plates.heatmap(inputs),
             quality=tables.quality_reasons(inputs),
             unusable=tables.unusable(inputs),
             overview=tables.overview(inputs) if inputs.associations else None,
             outcomes=[_outcome(inputs, name, i) for i, name in enumerate(inputs.associations, start=1)],
+            predictions=_predictions(inputs),
             truth=None if inputs.truth is None else _truth(inputs),
-            missingness=_folded(tables.missingness(inputs)),
+            measured=[plate for plate in (plates.reliability(inputs), plates.correlation(inputs)) if plate is not None],
+            missingness=[plates.missingness(inputs), _folded(tables.missingness(inputs))],
             thumbnails=[{"uri": _data_uri(t.data, t.media_type), "caption": t.caption} for t in inputs.thumbnails],
             legend=_legend(inputs),
             dictionary=_folded(tables.dictionary(inputs)),
@@ -129,38 +104,6 @@ def _facts(inputs: ReportInputs) -> list[tuple[str, str]]:
     ]
 
 
-def _flow(inputs: ReportInputs) -> Plate:
-    words = [
-        f"{stage.get('label')}: {stage.get('n_images'):,} photographs"
-        for stage in inputs.stages
-        if stage.get("n_images") is not None
-    ]
-    caption = (
-        "Photographs, eyes and participants at each stage; at the right, photographs removed before the stage and why. "
-        "Stages at which nothing was removed are left out."
-        + " Below, the eyes or participants by outcome."
-        * bool(inputs.associations)
-    )
-    return _plate(figures.flow_of(inputs), "flow", "Flow diagram", caption, f" {'; '.join(words)}.")
-
-
-def _gradability(inputs: ReportInputs) -> Plate:
-    more = f" Threshold at {inputs.threshold:g}; the counts are in the table below."
-    caption = "Gradability of the photographs that could be scored."
-    made = figures.gradability(inputs.gradings, inputs.threshold)
-    return _plate(made, "gradability", "Histogram of gradability", caption, more)
-
-
-def _plate(figure: Figure, name: str, title: str, caption: str, more: str = "") -> Plate:
-    return Plate((_drawing(figure, name, title, more),), caption)
-
-
-def _drawing(figure: Figure, name: str, title: str, more: str = "") -> Drawing:
-    """SVG of a figure under a name that is unique on the page; `title` and `more` are its text for screen readers."""
-    # Our own drawing: text in it is outlines, the label is escaped there.
-    return Drawing(name, title, Markup(style.inline_svg(figure, name, f"{title}.{more}")))
-
-
 def _folded(table: DisplayTable | None, strong: str = "") -> FoldedTable | None:
     return None if table is None else fold(table, strong)
 
@@ -178,57 +121,48 @@ def _outcome(inputs: ReportInputs, outcome: str, number: int) -> dict[str, Any]:
         "anchor": f"outcome-{number}",
         "column": outcome,
         "label": inputs.outcome_label(outcome),
-        "forest": _forest(inputs, outcome, number),
+        "volcano": plates.volcano(inputs, outcome, number),
+        "forest": plates.forest(inputs, outcome, number),
         "strongest": tables.strongest(inputs, outcome),
-        "shape": analyses.shape(inputs, outcome),
+        "distributions": plates.distributions(inputs, outcome, number),
+        "shape": [plates.shape(inputs, outcome, number), analyses.shape(inputs, outcome)],
         "interactions": analyses.interactions(inputs, outcome),
         "strata": analyses.strata(inputs, outcome),
-        "sensitivity": analyses.sensitivity(inputs, outcome),
+        "sensitivity": [plates.sensitivity(inputs, outcome, number), analyses.sensitivity(inputs, outcome)],
         "not_estimable": tables.not_estimable(inputs, outcome),
         "table": fold(tables.associations(inputs, outcome), f"with q < {inputs.alpha:g}"),
     }
 
 
-def _forest(inputs: ReportInputs, outcome: str, number: int) -> Plate | None:
-    label = inputs.outcome_label(outcome)
-    models = ", ".join(model_label(m) for m in inputs.model_names(inputs.associations[outcome]))
-    more = f" Models {models}. Every number is in the table."
-    parts = tuple(
-        _drawing(panel, f"forest-{number}-{i}", f"Forest plot, {label}: {family_label(family)}", more)
-        for i, (family, panel) in enumerate(figures.forest_panels(inputs, outcome).items(), start=1)
-    )
-    caption = (
-        f"Biomarkers and {label}: effects per standard deviation with 95% intervals, one panel a family, all on the "
-        "same axis."
-    )
-    return Plate(parts, caption) if parts else None
+def _predictions(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Section of the prediction from many biomarkers; empty where it was not asked for."""
+    return [
+        {
+            "anchor": f"prediction-of-{number}",
+            "label": inputs.outcome_label(outcome),
+            "sentences": prediction.sentences(inputs, outcome),
+            "figure": plates.prediction(inputs, outcome, number),
+            "tables": [
+                t
+                for t in (prediction.performance(inputs, outcome), prediction.weights(inputs, outcome))
+                if t is not None
+            ],
+        }
+        for number, outcome in enumerate(inputs.associations, start=1)
+        if outcome in inputs.prediction
+    ]
 
 
 def _truth(inputs: ReportInputs) -> dict[str, Any]:
     """Section that holds the estimates against the coefficients that the cohort was drawn from."""
     found = truth.pairs(inputs)
-    more = " Every number is in the table."
-    title = "True odds ratios beside the estimates of each model"
-    caption = truth_caption(inputs)
     return {
         "explanation": truth.explanation(inputs),
         "result": truth.result(inputs, found),
-        "forest": _plate(figures.truth_forest(inputs, found), "truth", title, caption, more) if found else None,
+        "forest": plates.truth(inputs, found),
         "remarks": [] if found else list(truth.remarks(inputs)),  # else they are notes of the first table
         "tables": [t for t in (truth.comparison(inputs, found), truth.without_effect(inputs)) if t is not None],
     }
-
-
-def truth_caption(inputs: ReportInputs) -> str:
-    """Caption of the figure of true and estimated odds ratios."""
-    split = inputs.true_values is not None
-    square = "a square for the estimate from the true values by the most adjusted model that has one, and circles for "
-    return (
-        "Odds ratios per standard deviation: the true one as a diamond with a dotted line, below it "
-        f"{square * split}the estimates of each model{' from the photographs' * split}, with 95% intervals. An "
-        f"interval that the dotted line crosses covers the truth. A filled {'circle' if split else 'marker'} is q "
-        "below the threshold; an arrow: the interval goes on beyond the axis."
-    )
 
 
 def _data_uri(data: bytes, media_type: str) -> str:

@@ -1,5 +1,6 @@
 """The sentences of a report, written from its numbers. No sentence claims what the numbers do not hold."""
 
+from retsam.report import prediction
 from retsam.report.inputs import ReportInputs, counted, estimable, model_label
 from retsam.report.tables import count, percent, significant
 
@@ -92,6 +93,7 @@ def methods(inputs: ReportInputs) -> list[tuple[str, str]]:
         ("Segmentation and biomarkers", _methods_biomarkers(inputs)),
         ("Eyes and participants", _methods_cohort(inputs)),
         *([("Associations", _methods_associations(inputs))] if inputs.associations else []),
+        *([("Prediction", " ".join(prediction.methods(inputs)))] if inputs.prediction else []),
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from retsam.report import prediction
 from retsam.report.analyses import STRATUM, analysis_label
 from retsam.report.inputs import ReportInputs, counted, has_odds_ratio, model_label
 from retsam.report.tables import count, effect, leading, percent, q_value, significant
@@ -18,6 +19,7 @@ def results(inputs: ReportInputs) -> list[tuple[str, str]]:
     paragraphs = [("Participants and photographs", " ".join(_participants(inputs)))]
     for outcome in inputs.associations:
         sentences = [*_sample(inputs, outcome), *_found(inputs, outcome), *_beyond(inputs, outcome)]
+        sentences += prediction.sentences(inputs, outcome)
         paragraphs.append((inputs.outcome_label(outcome), " ".join(sentences)))
     return paragraphs
 
