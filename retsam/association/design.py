@@ -214,7 +214,11 @@ def numbers(table: pd.DataFrame, name: str) -> np.ndarray:
     """A column as float64, NaN where it is missing, not a number or not finite; all NaN if there is no such column."""
     if name not in table:
         return np.full(len(table), np.nan)
-    values = pd.to_numeric(table[name], errors="coerce").to_numpy(float, na_value=np.nan)
+    column = table[name]
+    if column.dtype == np.float64:
+        values = column.to_numpy()
+    else:
+        values = pd.to_numeric(column, errors="coerce").to_numpy(float, na_value=np.nan)
     return np.where(np.isfinite(values), values, np.nan)
 
 

@@ -138,7 +138,7 @@ class Scope:
             self.covered &= ~np.isnan(covariate.columns).any(axis=1)
         if self.problems:
             self.covered[:] = False
-        self._last: Sample | None = None
+        self._last: tuple[np.ndarray, Sample] | None = None
 
     def without(self, name: str) -> "Scope":
         """Itself, or a scope without a covariate of that name: an exposure is not adjusted for itself."""
@@ -147,12 +147,11 @@ class Scope:
 
     def sample(self, x: np.ndarray, clustered: bool) -> Sample:
         """Complete rows of an exposure (n,), NaN where missing; the last one is kept, most exposures share it."""
-        rows = np.flatnonzero(self.covered & ~np.isnan(x))
-        if self.one_row:
-            rows = self.study.one_row_each(rows)
-        if self._last is None or not np.array_equal(self._last.rows, rows):
-            self._last = sample_of(self.study, self.covariates, rows, clustered and not self.one_row)
-        return self._last
+        complete = np.flatnonzero(self.covered & ~np.isnan(x))
+        if self._last is None or not np.array_equal(self._last[0], complete):
+            rows = self.study.one_row_each(complete) if self.one_row else complete
+            self._last = complete, sample_of(self.study, self.covariates, rows, clustered and not self.one_row)
+        return self._last[1]
 
     def left_out(self, x: np.ndarray, sample: Sample) -> dict[str, int]:
         """Counts of the rows that are not in a sample, by reason."""
