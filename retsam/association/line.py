@@ -10,7 +10,7 @@ from retsam.association.estimate import EXPOSURE, Estimate, Fit, JointTest
 from retsam.association.gee import gee
 from retsam.association.linear import linear
 from retsam.association.models import fit_firth, is_separated, logit
-from retsam.association.ordinal import ordinal, proportionality
+from retsam.association.ordinal import MAX_GRADES, ordinal, proportionality
 from retsam.association.sample import Rules, Sample, Scope, sample_of
 from retsam.status import Status
 
@@ -112,6 +112,11 @@ def why_not(sample: Sample, x: np.ndarray, min_events: int) -> tuple[Status, str
         words = ("cases", "controls") if sample.kind == "binary" else ("above the lowest grade", "of the lowest")
         counts = f"{events} {words[0]} and {n - events} {words[1]}"
         return Status.TOO_FEW_EVENTS, f"{counts}; at least {min_events} of each"
+    elif sample.kind == "ordinal" and (grades := len(np.unique(sample.y))) > MAX_GRADES:
+        return (
+            Status.NOT_CONVERGED,
+            f"{grades} different grades, more than {MAX_GRADES}: declare the outcome continuous",
+        )
     here = x[sample.rows]
     if standardise(here) is None:
         return Status.NO_VARIATION, f"the value is {here[0]:g} in every row"

@@ -22,6 +22,9 @@ from retsam.association.estimate import EXPOSURE, Estimate, JointTest, wald
 from retsam.association.models import ITERATIONS, TOLERANCE, invert, newton_logit
 from retsam.association.sandwich import Clusters, clusters_of, cr1
 
+MAX_GRADES = 50
+"""An outcome with more different values than this is no scale of grades but a continuous trait."""
+
 FEWEST = 10
 """A cut with fewer rows than this on a side is not compared with the others."""
 
@@ -51,9 +54,12 @@ def ordinal(y: np.ndarray, design: np.ndarray, clusters: np.ndarray | Clusters |
     -------
     Estimate or None
         Log odds ratios of a higher grade. The intercept is that of the lowest cut, ``-theta_1``, so that with two
-        grades the estimate is that of logistic regression. None where nothing finite is found (separation).
+        grades the estimate is that of logistic regression. None where nothing finite is found (separation), or for more than
+        ``MAX_GRADES`` grades.
     """
     grade, cuts = _grades(y)
+    if len(cuts) >= MAX_GRADES:
+        return None
     slopes = np.ascontiguousarray(design[:, 1:].T)
     found = _newton(grade, slopes, cuts)
     if found is None:

@@ -311,6 +311,14 @@ def test_proportionality_is_rejected_where_the_cuts_differ_and_not_where_they_ag
     assert proportionality(y > 0, np.column_stack([np.ones(2000), x]), None) is None
 
 
+def test_a_continuous_trait_is_no_grade() -> None:
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"participant_id": range(200), "iop": rng.normal(15, 3, 200), "width": rng.normal(size=200)})
+    line = associate(table, table, "iop", kind="ordinal", biomarkers=["width"], models={"crude": []}).iloc[0]
+    assert line["status"] == "not_converged" and "200 different grades" in line["note"]
+    assert ordinal(table["iop"].to_numpy(), np.column_stack([np.ones(200), table["width"]]), None) is None
+
+
 # Continuous
 
 
