@@ -45,6 +45,9 @@ EVENTS_PER_PARAMETER = 10.0
 Peduzzi P, et al. (1996). A simulation study of the number of events per variable. J Clin Epidemiol 49, 1373-1379.
 """
 
+WORSE = "the larger value of the eyes"
+"""Noted where it stands in place of their mean."""
+
 NOTHING_ELSE = Extras()
 """The declared analysis alone."""
 
@@ -157,8 +160,10 @@ def associate(
     _check(unit, models, min_events, confidence)
     exposures = _exposures(biomarkers, evidence, families)
 
+    worse = unit == "participant" and participant == "worse"
+
     def study(eyes: pd.DataFrame, participants: pd.DataFrame) -> Study:
-        if unit == "participant" and participant == "worse":
+        if worse:
             participants = worse_eyes(eyes, participants, exposures)
         return study_of(eyes if unit == "eye" else participants, outcome, kind)
 
@@ -172,7 +177,10 @@ def associate(
     single = main if unit == "eye" else study_of(eyes, outcome, kind)
     has_pairs = len(np.unique(single.participant)) < len(single.participant)
     views = _views(main, models, categorical, extras, others, single if has_pairs else None)
-    lines = [line for exposure in exposures for line in _lines(exposure, views, rules, extras, transform)]
+    lines = []
+    for exposure in exposures:
+        values = _Values(exposure, main, transform, WORSE if worse and exposure.burden else "")
+        lines += _lines(exposure, views, values, rules, extras)
     table = pd.DataFrame(_sorted(lines, models, exposures)) if lines else ASSOCIATION.empty_table().to_pandas()
     table = table.assign(outcome=outcome, unit=unit, kind=kind)
     return conform(_with_q(with_attenuation(table, reliability or {})), ASSOCIATION).to_pandas()
@@ -258,24 +266,24 @@ def _views(
 class _Values:
     """An exposure on its scale, in any study; the scale is chosen in the main one."""
 
-    def __init__(self, exposure: Exposure, main: Study, transform: Transform) -> None:
+    def __init__(self, exposure: Exposure, main: Study, transform: Transform, note: str = "") -> None:
         self.exposure, self.chosen = exposure, choose_transform(numbers(main.table, exposure.name), transform)
+        self.note = note
         self._made: dict[int, tuple[np.ndarray, np.ndarray, str]] = {}
 
     def of(self, study: Study) -> tuple[np.ndarray, np.ndarray, str]:
-        """Transformed and original values (n,), and a note on the transform."""
+        """Transformed and original values (n,), and a note on how they were made."""
         if id(study) not in self._made:
             raw = numbers(study.table, self.exposure.name)
             x, note = apply_transform(raw, self.chosen)
-            self._made[id(study)] = x, raw, note
+            self._made[id(study)] = x, raw, join(self.note, note)
         return self._made[id(study)]
 
 
 def _lines(
-    exposure: Exposure, views: Sequence[_View], rules: Rules, extras: Extras, transform: Transform
+    exposure: Exposure, views: Sequence[_View], values: _Values, rules: Rules, extras: Extras
 ) -> Iterator[dict[str, Any]]:
     """All lines of one exposure."""
-    values = _Values(exposure, views[0].main.study, transform)
     for view in views:
         labels = {
             "biomarker": exposure.name,
@@ -309,6 +317,8 @@ def _of_view(
                 yield from ((MAIN, t, line) for t, line in interaction(scope, modifier, main, x, raw, rules))
     unit = float(main["sd"]) if estimated else None
     for analysis, other in view.others.items():
+        if exposure.name in scope.study.table and exposure.name not in other.study.table:
+            continue  # eyes have no asymmetry
         x, raw, _ = values.of(other.study)
         yield analysis, PER_SD, estimate_line(other.without(exposure.name), exposure, x, raw, rules, unit)[0]
     if extras.imputations and is_incomplete(scope):

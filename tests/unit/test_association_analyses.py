@@ -116,6 +116,10 @@ def test_findings_take_the_worse_eye_and_asymmetry_is_a_family() -> None:
     plain = run(eyes, participants=people, biomarkers=entries, unit="participant")
     assert plain["mean"].iloc[0] == pytest.approx(people["count"].mean())
     assert worse_eyes(eyes, people, [Exposure("width")]) is people
+    assert made["note"].tolist()[:2] == ["the larger value of the eyes", ""] and plain["note"].iloc[0] == ""
+    single = Extras(sensitivity=("one_eye",))
+    both = run(eyes, participants=people, biomarkers=entries, unit="participant", extras=single)
+    assert both.loc["one_eye", "biomarker"].tolist() == ["count", "width"]  # an eye has no asymmetry
 
 
 def test_declared_families_group_the_tests() -> None:
