@@ -108,15 +108,15 @@ def why_not(sample: Sample, x: np.ndarray, min_events: int) -> tuple[Status, str
             return Status.TOO_FEW_EVENTS, f"{n} rows; at least {min_events}"
         if standardise(sample.y) is None:
             return Status.NO_VARIATION, f"the outcome is {sample.y[0]:g} in every row"
-    elif min(events, n - events) < min_events:
-        words = ("cases", "controls") if sample.kind == "binary" else ("above the lowest grade", "of the lowest")
-        counts = f"{events} {words[0]} and {n - events} {words[1]}"
-        return Status.TOO_FEW_EVENTS, f"{counts}; at least {min_events} of each"
     elif sample.kind == "ordinal" and (grades := len(np.unique(sample.y))) > MAX_GRADES:
         return (
             Status.NOT_CONVERGED,
             f"{grades} different grades, more than {MAX_GRADES}: declare the outcome continuous",
         )
+    elif min(events, n - events) < min_events:
+        words = ("cases", "controls") if sample.kind == "binary" else ("above the lowest grade", "of the lowest")
+        counts = f"{events} {words[0]} and {n - events} {words[1]}"
+        return Status.TOO_FEW_EVENTS, f"{counts}; at least {min_events} of each"
     here = x[sample.rows]
     if standardise(here) is None:
         return Status.NO_VARIATION, f"the value is {here[0]:g} in every row"

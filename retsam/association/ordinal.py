@@ -54,8 +54,8 @@ def ordinal(y: np.ndarray, design: np.ndarray, clusters: np.ndarray | Clusters |
     -------
     Estimate or None
         Log odds ratios of a higher grade. The intercept is that of the lowest cut, ``-theta_1``, so that with two
-        grades the estimate is that of logistic regression. None where nothing finite is found (separation), or for more than
-        ``MAX_GRADES`` grades.
+        grades the estimate is that of logistic regression. None where nothing finite is found (separation), or for
+        more than ``MAX_GRADES`` grades.
     """
     grade, cuts = _grades(y)
     if len(cuts) >= MAX_GRADES:
