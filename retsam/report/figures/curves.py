@@ -74,7 +74,8 @@ def draw_calibration(axes: Axes, table: pd.DataFrame, points: pd.DataFrame) -> N
         reach = max(reach, float(part[["x", "y"]].to_numpy(float).max(initial=0.0)))
     top = min(1.0, 1.04 * reach) if reach > 0 else 1.0
     axes.set(xlim=(0, top), ylim=(0, top), xlabel="Predicted risk", ylabel="Observed share", aspect="equal")
-    axes.legend(loc="upper left", fontsize=6.9, handlelength=1.3, borderaxespad=0.2)
+    legend = axes.legend(loc="upper left", fontsize=6.9, handlelength=1.3, borderaxespad=0.2, frameon=True)
+    legend.get_frame().set(lw=0, fc="white", alpha=0.8)
 
 
 def _points(points: pd.DataFrame, name: str, curve: str) -> pd.DataFrame:

@@ -138,15 +138,20 @@ def _panel(axes: Axes, column: pd.Series, groups: dict[str, NDArray[np.bool_]], 
     axes.tick_params(labelsize=6.4, length=2, pad=1.5)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     if squeezed:
-        ticks = _squeezed_ticks(float(np.expm1(max(high, 0.1))))
-        axes.set_yticks(np.log1p(ticks).tolist(), [f"{t:g}" for t in ticks])
+        ticks = _squeezed_ticks(float(np.expm1(max(low, 0.0))), float(np.expm1(high)))
+        axes.set_yticks(np.log1p(ticks).tolist(), [f"{t:.4g}" for t in ticks])
+        axes.set_ylim(low - reach, high + reach)
 
 
-def _squeezed_ticks(top: float) -> NDArray[np.float64]:
-    """Round values from 0 to `top`, apart on a scale of log(1 + x)."""
-    decades = 10.0 ** np.arange(-3, 9)
-    inside = decades[(decades <= top) & (np.log1p(decades) >= 0.15 * np.log1p(top))]
-    return np.concatenate([[0.0], inside if len(inside) else [float(f"{top:.1g}")]])
+def _squeezed_ticks(low: float, high: float) -> NDArray[np.float64]:
+    """Values from `low` to `high` for a scale of log(1 + x): 0 and decades, or round numbers in a narrow range."""
+    decades = np.concatenate([[0.0], 10.0 ** np.arange(-3, 9)])
+    apart = np.log1p(decades) >= 0.15 * np.log1p(high)
+    inside = decades[(decades >= low) & (decades <= high) & (apart | (decades == 0))]
+    if len(inside) >= 3 or (len(inside) == 2 and low <= 0):
+        return inside
+    round_numbers = MaxNLocator(4).tick_values(low, high)
+    return round_numbers[(round_numbers >= low) & (round_numbers <= high)]
 
 
 def _colours(n: int) -> Sequence[str]:

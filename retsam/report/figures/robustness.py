@@ -24,6 +24,7 @@ NAMES = 2.35  # inches
 ANALYSES = {
     "main": "Main",
     "all_gradabilities": "All gradabilities",
+    "gradable_only": "Gradable only",
     "one_eye": "One eye a person",
 }
 """Analyses with names of their own; see :func:`analysis_label` for the others."""

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch
+from matplotlib.ticker import MaxNLocator
 
 from retsam.report import style
 from retsam.report.figures.effects import (
@@ -59,6 +60,7 @@ def volcano(inputs: ReportInputs, outcome: str) -> Figure | None:
         set_effect_axis(axes, limit, slope)
         axes.axvline(0, color=style.MUTED, lw=0.7, zorder=1)
         axes.set_xlabel(axis_title(slope).replace(" (95% CI)", ""))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.text(-0.02, 1.05, "−log10 p", transform=axes.transAxes, ha="right", size=7.5)
         for label in axes.get_yticklabels():
             label.set_bbox({"fc": "white", "lw": 0, "pad": 0.8, "alpha": 0.9})
