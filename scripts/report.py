@@ -1,14 +1,10 @@
 """The cohort report and its figures, from stored tables and the masks of the photographs shown."""
 
 import dataclasses
-import json
 from pathlib import Path
-
-import pandas as pd
 
 from retsam import tables
 from retsam.association import associate
-from retsam.biomarkers import REGISTRY
 from retsam.cohort import replace_values
 from retsam.logs import job_log
 from retsam.planning import Plan, read_plan
@@ -16,14 +12,26 @@ from retsam.provenance import made_by
 from retsam.report.figures import write_figures
 from retsam.report.html import build_report
 from retsam.report.inputs import ReportInputs, main_rows
-from retsam.report.overlays import choose_samples, render_samples
+from retsam.report.overlays import choose_samples, extreme_samples, render_samples
+from retsam.report.stored import read_stored
+from retsam.report.tables import leading, used_biomarkers
 from retsam.report.truth import read_true_values, read_truth, terms
 
 
-def samples(images: pd.DataFrame, results: Path) -> list:
+def chosen_samples(inputs: ReportInputs, n: int) -> dict[str, str]:
+    """Photographs to show and why: two thirds by quality, the others by the values of the biomarkers that matter."""
+    first = [name for outcome in inputs.associations for name in leading(inputs, outcome, 1)]
+    names = list(dict.fromkeys([*first, *used_biomarkers(inputs)]))
+    extreme = extreme_samples(inputs.images, names, n // 3, {b: inputs.biomarker_label(b) for b in names})
+    chosen = choose_samples(inputs.images, n - len(extreme))
+    both = {i: f"{chosen[i]}; {why}" for i, why in extreme.items() if i in chosen}
+    return chosen | extreme | both
+
+
+def samples(inputs: ReportInputs, results: Path) -> list:
     """Thumbnails of the chosen photographs; only the shards that hold them are read."""
-    chosen = choose_samples(images, snakemake.params.samples)
-    rows = images.loc[images["image_id"].isin(list(chosen)), "manifest_row"]
+    chosen = chosen_samples(inputs, snakemake.params.samples)
+    rows = inputs.images.loc[inputs.images["image_id"].isin(list(chosen)), "manifest_row"]
     shards = [f"{index:05d}.parquet" for index in sorted(set((rows - 1) // snakemake.params.shard_size))]
     if not shards:
         return []
@@ -32,9 +40,10 @@ def samples(images: pd.DataFrame, results: Path) -> list:
     return render_samples(masks, manifest, Path(snakemake.config["photographs"]), chosen)
 
 
-def true_associations(inputs: ReportInputs, plan: Plan, settings: dict) -> dict[str, pd.DataFrame]:
+def true_associations(inputs: ReportInputs, plan: Plan, settings: dict) -> dict:
     """Association tables of the same models and rows, with true values in place of measured ones."""
     made = {}
+    keys = ("unit", "participant", "method", "transform", "min_events", "events_per_parameter")
     for outcome in plan.outcomes:
         names = [name for name in terms(inputs.truth, outcome) if name in inputs.true_values]
         eyes, participants = replace_values(inputs.eyes, inputs.participants, inputs.true_values, names)
@@ -44,49 +53,33 @@ def true_associations(inputs: ReportInputs, plan: Plan, settings: dict) -> dict[
             outcome,
             biomarkers=names,
             models=plan.models,
-            unit=settings["unit"],
-            min_events=settings["min_events"],
-            events_per_parameter=settings["events_per_parameter"],
+            kind=plan.kinds[outcome],
+            **{key: settings[key] for key in keys},
         )
         made[outcome] = main_rows(table)
     return made
 
 
+def with_truth(inputs: ReportInputs, plan: Plan) -> ReportInputs:
+    """The inputs with what a simulated cohort was drawn from, where that was given."""
+    if not snakemake.input.truth:
+        return inputs
+    inputs = dataclasses.replace(inputs, truth=read_truth(snakemake.input.truth))
+    if not snakemake.input.true_values:
+        return inputs
+    inputs = dataclasses.replace(inputs, true_values=read_true_values(snakemake.input.true_values))
+    fitted = true_associations(inputs, plan, inputs.config["association"])
+    return dataclasses.replace(inputs, true_associations=fitted)
+
+
 with job_log(snakemake.log[0]):
     results = Path(snakemake.input.provenance).parent
-    plan = read_plan(snakemake.input.plan)
-    provenance = json.loads(Path(snakemake.input.provenance).read_text(encoding="utf-8"))
-    provenance["segmentation"] = made_by(map(tables.read_metadata, snakemake.input.masks))
-    config = provenance["config"]
-    images = tables.read_table(snakemake.input.images)
-    analyses = {
-        outcome: tables.read_table(path)
-        for outcome, path in zip(plan.outcomes, snakemake.input.association, strict=True)
-    }
-    inputs = ReportInputs(
-        cohort=config["cohort"],
-        title=config["report"]["title"],
-        images=images,
-        eyes=tables.read_table(snakemake.input.eyes),
-        participants=tables.read_table(snakemake.input.participants),
-        flow=json.loads(Path(snakemake.input.flow).read_text(encoding="utf-8")),
-        quality=images.drop(columns="status").rename(columns={"quality_status": "status"}),
-        associations={outcome: main_rows(table) for outcome, table in analyses.items()},
-        analyses=analyses,
-        biomarkers=REGISTRY,
-        thumbnails=samples(images, results),
-        provenance=provenance,
-        config=config,
-        models=plan.models,
-        covariates=plan.covariates,
-        threshold=config["quality"]["threshold"],
-        policy=config["quality"]["policy"],
-        unit=config["association"]["unit"],
-        truth=read_truth(snakemake.input.truth) if snakemake.input.truth else None,
-        true_values=read_true_values(snakemake.input.true_values) if snakemake.input.true_values else None,
-    )
-    if inputs.true_values is not None:
-        fitted = true_associations(inputs, plan, config["association"])
-        inputs = dataclasses.replace(inputs, true_associations=fitted)
+    inputs = read_stored(results)
+    made = made_by(map(tables.read_metadata, snakemake.input.masks))
+    inputs = dataclasses.replace(inputs, provenance={**inputs.provenance, "segmentation": made})
+    if not snakemake.input.prediction:  # tables of an earlier run may lie there
+        inputs = dataclasses.replace(inputs, prediction={}, prediction_curves={}, prediction_weights={})
+    inputs = with_truth(inputs, read_plan(snakemake.input.plan))
+    inputs = dataclasses.replace(inputs, thumbnails=samples(inputs, results))
     write_figures(inputs, snakemake.output.figures)
     tables.write_bytes(build_report(inputs), snakemake.output.html)

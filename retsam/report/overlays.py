@@ -1,6 +1,6 @@
 """Sample photographs with the outlines of what was found, small enough to embed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,62 @@ def choose_samples(images: pd.DataFrame, n: int = 12) -> dict[str, str]:
             if len(chosen) < n:
                 chosen.setdefault(image_id, reason)
     return {image_id: chosen[image_id] for image_id in (*good, *bad) if image_id in chosen}
+
+
+FEWEST = 20
+"""With fewer values of a biomarker than this none is called extreme."""
+
+FAR = 5.0
+"""A value is far from the others beyond so many robust standard deviations from the median."""
+
+
+def extreme_samples(
+    images: pd.DataFrame, names: Sequence[str], n: int, labels: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Choose photographs with the most extreme values, where errors of segmentation show first; no chance is involved.
+
+    First the photograph with the most values far from those of the others, then the highest and the lowest value of
+    each biomarker in turn.
+
+    Parameters
+    ----------
+    images : DataFrame
+        Columns image_id and, of each biomarker, NAME (float) and NAME__status. Rows with ``included`` false are left
+        out.
+    names : sequence of str
+        Biomarkers, the most important first; those without a column, with fewer than :data:`FEWEST` values or with
+        one value throughout are passed over.
+    n : int
+        At most so many.
+    labels : mapping, optional
+        Biomarker -> name in print.
+
+    Returns
+    -------
+    dict of str to str
+        image_id -> why it was chosen; independent of the row order.
+    """
+    rows = images[images["included"].eq(True)] if "included" in images else images
+    rows = rows.sort_values("image_id", kind="stable")
+    ids = rows["image_id"].astype(str).tolist()
+    values = {b: rows[b].where(rows[f"{b}__status"] == Status.OK).to_numpy(float) for b in names if b in rows}
+    values = {b: v for b, v in values.items() if np.isfinite(v).sum() >= FEWEST and np.nanmin(v) < np.nanmax(v)}
+    chosen = _farthest(ids, np.column_stack(list(values.values()))) if values else {}
+    for name, column in values.items():
+        label = (labels or {}).get(name, name)
+        for place, word in ((int(np.nanargmax(column)), "highest"), (int(np.nanargmin(column)), "lowest")):
+            chosen.setdefault(ids[place], f"{word} {label}, {column[place]:.3g}")
+    return dict(list(chosen.items())[: max(n, 0)])
+
+
+def _farthest(ids: Sequence[str], values: NDArray[np.float64]) -> dict[str, str]:
+    """The row with the most values far from the median, where any is; measured by the median absolute deviation."""
+    away = np.abs(values - np.nanmedian(values, axis=0))
+    spread = 1.4826 * np.nanmedian(away, axis=0)
+    far = (away > FAR * np.where(spread > 0, spread, np.inf)).sum(axis=1)
+    place = int(far.argmax())
+    known = int(np.isfinite(values[place]).sum())
+    return {ids[place]: f"{far[place]} of {known} values far from all others"} if far[place] else {}
 
 
 def render_samples(

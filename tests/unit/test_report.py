@@ -194,7 +194,8 @@ def test_edge_cohorts_still_get_a_report(case: str) -> None:
 def test_figures_are_written_even_with_nothing_to_draw(tmp_path: Path) -> None:
     made = dataclasses.replace(report_inputs(0, ("dr",), estimable=False, pictures=0), flow={})
     paths = figures.write_figures(made, tmp_path)
-    assert [p.name for p in paths] == [f"{n}.{s}" for n in ("flow", "gradability", "forest_dr") for s in ("svg", "png")]
+    wanted = {f"{n}.{s}" for n in ("flow", "gradability", "forest_dr") for s in ("svg", "png")}
+    assert wanted <= {p.name for p in paths}
     assert all(p.stat().st_size > 500 for p in paths)
 
 

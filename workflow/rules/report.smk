@@ -1,6 +1,6 @@
 """Provenance, figures and the report.
 
-In:  cohort and association tables, masks of the photographs shown; for a simulated cohort its true coefficients
+In:  cohort, association and prediction tables, masks of the photographs shown; for a simulated cohort its true coefficients
      and, where they are beside them, its true values.
 Out: provenance.json, report/index.html (one file, no network), figures/*.svg and *.png.
 """
@@ -43,6 +43,9 @@ rule report:
         participants=f"{RESULTS}/cohort/participants.parquet",
         flow=f"{RESULTS}/cohort/flow.json",
         association=association_tables,
+        prediction=prediction_tables(),
+        curves=prediction_tables("_curves"),
+        prediction_weights=prediction_tables("_weights"),
         masks=shards_of("masks"),
         truth=TRUTH or [],
         true_values=TRUE_VALUES or [],
@@ -52,7 +55,13 @@ rule report:
             caption="../report/cohort.rst",
             category="Cohort report",
         ),
-        figures=directory(f"{RESULTS}/figures"),
+        figures=report(
+            directory(f"{RESULTS}/figures"),
+            patterns=["{name}.svg"],
+            caption="../report/figures.rst",
+            category="Figures",
+            labels={"figure": "{name}"},
+        ),
     log:
         f"{LOGS}/report.log",
     benchmark:
