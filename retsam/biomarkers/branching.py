@@ -13,7 +13,6 @@ Only arteries and veins have a parent: most nodes of their union are crossings.
 
 from functools import partial
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +20,6 @@ from retsam.biomarkers.biomarker import VASCX, VESSEL_TARGETS, Biomarker, Unmeas
 from retsam.biomarkers.image import RetinalImage
 from retsam.biomarkers.tree import Tree
 from retsam.status import Status
-from retsam.taxonomy import FOV
 
 BORDER = 0.02  # of the frame's side: an end this close to the border of the field of view is cut, not an end
 MIN_ANGLES = 3
@@ -44,21 +42,11 @@ def _bifurcation_density(image: RetinalImage, target: str) -> float:
 
 
 def _ends(image: RetinalImage, target: str) -> float:
-    return float(np.count_nonzero(_inner(image, image.centreline(target).ends)))
+    return float(np.count_nonzero(image.inner(image.centreline(target).ends, round(BORDER * image.size))))
 
 
 def _end_density(image: RetinalImage, target: str) -> float:
     return float(_ends(image, target)) / image.centreline(target).length * image.disc.diameter
-
-
-def _inner(image: RetinalImage, xy: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points lie away from the border of the field of view."""
-    reach = round(BORDER * image.size)
-    field = cv2.copyMakeBorder(image.mask(FOV).view(np.uint8), reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0)
-    total, side = cv2.integral(field), 2 * reach + 1
-    x, y = np.rint(xy).astype(int).T
-    around = total[y + side, x + side] - total[y, x + side] - total[y + side, x] + total[y, x]
-    return np.asarray(around == side**2)
 
 
 def _angle_mean(image: RetinalImage, target: str) -> float:

@@ -37,6 +37,7 @@ CROSSING_POINTS = 11  # of these, as many nearest to the crossing are used
 TOUCH = 3.0  # px by which a vessel has to leave a circle for its return to be another crossing
 STRAIGHT = 1.5  # over the squared half window, 1/px: weaker curvature has no sign (a step of the pixel grid makes 1.4)
 PROFILE_SAMPLES = 24  # per side of a profile
+NEAR_SAMPLES = 15  # of these, within which nearly all edges lie: 1.6 radii + 2 px are all
 
 
 @dataclass(frozen=True)
@@ -406,43 +407,82 @@ def _components(pairs: Ints, n: int) -> tuple[int, Ints]:
     return int(count), labels.astype(np.int64)
 
 
-def _chains(xy: Ints, shape: tuple[int, ...], cut: NDArray[np.bool_] | None = None) -> _Chains:
-    """Split skeleton pixels at junctions, and at those marked in `cut` (n,), and order the rest along each chain."""
+@dataclass(frozen=True)
+class _Pieces:
+    """Skeleton pixels (n,) between junctions, not yet in order.
+
+    Attributes
+    ----------
+    inside : (E, 2) int
+        Neighbours that are no junction.
+    label : (n,) int
+        Piece of each pixel; a junction pixel is one by itself.
+    junction : (n,) bool
+    end, touched : (C,) int
+        Pixels beside a junction, and the node that they touch.
+    node_xy : (K, 2) float
+    """
+
+    inside: Ints
+    label: Ints
+    junction: NDArray[np.bool_]
+    end: Ints
+    touched: Ints
+    node_xy: Floats
+
+
+def _pieces(xy: Ints, pairs: Ints, cut: NDArray[np.bool_] | None = None) -> _Pieces:
+    """Split skeleton pixels at junctions, and at those marked in `cut` (n,)."""
     n = xy.shape[0]
-    pairs = _neighbours(xy, shape)
     junction = np.bincount(pairs.ravel(), minlength=n) >= 3
     if cut is not None:
         junction |= cut
     is_node = junction[pairs]
     inside = pairs[~is_node.any(axis=1)]
-    order, first, size = _order(inside, ~junction)
     nodes, node_of = _label_nodes(pairs[is_node.all(axis=1)], junction)
-    weight = np.maximum(np.bincount(node_of[junction], minlength=nodes), 1)[:, None]
-    sums = [np.bincount(node_of[junction], xy[junction, axis], nodes) for axis in (0, 1)]
-
-    # A chain's end pixel touches at most one junction, a chain of one pixel at most two.
+    own = node_of[junction]
+    weight = np.maximum(np.bincount(own, minlength=nodes), 1)[:, None]
+    sums = [np.bincount(own, xy[junction, axis], nodes) for axis in (0, 1)]
     mixed = is_node[:, 0] != is_node[:, 1]
-    end = np.where(is_node[mixed, 0], pairs[mixed, 1], pairs[mixed, 0])
-    touched = node_of[np.where(is_node[mixed, 0], pairs[mixed, 0], pairs[mixed, 1])]
+    (a, b), first = pairs[mixed].T, is_node[mixed, 0]
+    return _Pieces(
+        inside=inside,
+        label=_components(inside, n)[1],
+        junction=junction,
+        end=np.where(first, b, a),
+        touched=node_of[np.where(first, a, b)],
+        node_xy=np.column_stack(sums) / weight,
+    )
+
+
+def _chains(xy: Ints, pieces: _Pieces) -> _Chains:
+    """Order the pixels of each piece."""
+    n, end = xy.shape[0], pieces.end
+    order, first, size = _along(pieces.inside, ~pieces.junction, pieces.label)
+    # A chain's end pixel touches at most one junction, a chain of one pixel at most two.
     one, other = np.full(n, -1), np.full(n, -1)
-    one[end] = touched
+    one[end] = pieces.touched
     back = slice(None, None, -1)
-    other[end[back]] = touched[back]  # the first of two survives here, the last above
+    other[end[back]] = pieces.touched[back]  # the first of two survives here, the last above
     head, tail = order[first], order[first + size - 1]
     twice = np.bincount(end, minlength=n)[head] == 2
     stop = np.where(size > 1, one[tail], np.where(twice, other[head], -1))
-    ring = np.bincount(inside.ravel(), minlength=n)[head] == 2
+    ring = np.bincount(pieces.inside.ravel(), minlength=n)[head] == 2
     start, stop = np.where(ring, -2, one[head]), np.where(ring, -2, stop)
-    return _Chains(xy[order], first, size, start, stop, np.column_stack(sums) / weight, int(junction.sum()))
+    return _Chains(xy[order], first, size, start, stop, pieces.node_xy, int(pieces.junction.sum()))
 
 
 def _order(pairs: Ints, member: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
-    """Order the pixels of simple paths and rings; returns pixel indices, first position and size of each chain.
+    """Order the pixels of simple paths and rings; returns pixel indices, first position and size of each chain."""
+    return _along(pairs, member, _components(pairs, member.size)[1])
+
+
+def _along(pairs: Ints, member: NDArray[np.bool_], label: Ints) -> tuple[Ints, Ints, Ints]:
+    """:func:`_order` where the path or ring of each pixel is known.
 
     Rings are cut, each chain's last pixel is joined to the next chain's first, and one depth-first walk runs along all.
     """
     n = member.size
-    _, label = _components(pairs, n)
     pairs = _cut_rings(pairs, label, member)
     ends = np.flatnonzero(member & (np.bincount(pairs.ravel(), minlength=n) < 2))
     if not ends.size:
@@ -469,15 +509,16 @@ def _cut_rings(pairs: Ints, label: Ints, member: NDArray[np.bool_]) -> Ints:
 
 def _label_nodes(pairs: Ints, junction: NDArray[np.bool_]) -> tuple[int, Ints]:
     """Number the clusters of touching junction pixels; -1 elsewhere."""
-    _, label = _components(pairs, junction.size)
     node = np.full(junction.size, -1)
-    names, node[junction] = np.unique(label[junction], return_inverse=True)
-    return names.size, node
+    n = int(np.count_nonzero(junction))
+    node[junction] = np.arange(n)
+    count, node[junction] = _components(node[pairs], n)
+    return count, node
 
 
-def _radius_at(radius: Radius, chains: _Chains) -> Floats:
-    """Vessel radius at each node, px."""
-    x, y = np.rint(chains.node_xy).astype(int).T
+def _radius_at(radius: Radius, xy: Floats) -> Floats:
+    """Vessel radius at nodes (K, 2), px."""
+    x, y = np.rint(xy).astype(int).T
     return np.asarray(radius[y, x], float)
 
 
@@ -492,24 +533,34 @@ def _pruned_chains(skeleton: NDArray[np.bool_], radius: Radius, unit: float) -> 
     They end at folds too. `unit` is the frame's side over 1024 px.
     """
     xy = np.column_stack(np.divmod(np.flatnonzero(skeleton), skeleton.shape[1])[::-1])
-    chains = _chains(xy, skeleton.shape)
     for _ in range(3):  # a removed spur can leave a stub of its junction behind
-        limit = _at_node(1.5 * _radius_at(radius, chains) + 1, np.maximum(chains.start, chains.stop))
-        spur = ((chains.start < 0) != (chains.stop < 0)) & (chains.size <= limit)
-        useless = spur | ((chains.start < 0) & (chains.stop < 0) & (chains.size < SPECK_POINTS * unit))
+        pairs = _neighbours(xy, skeleton.shape)
+        pieces = _pieces(xy, pairs)
+        useless = _useless(pieces, radius, SPECK_POINTS * unit)
         if not useless.any():
             break
-        gone = np.zeros(skeleton.shape, bool)
-        x, y = chains.xy[useless[chains.of_point]].T
-        gone[y, x] = True
-        xy = xy[~gone[xy[:, 1], xy[:, 0]]]
-        chains = _chains(xy, skeleton.shape)
+        xy = xy[~useless]
+    else:
+        pairs = _neighbours(xy, skeleton.shape)
+        pieces = _pieces(xy, pairs)
+    chains = _chains(xy, pieces)
     folds = _folds(chains, radius, FOLD_POINTS * unit)
     if not folds.size:
         return chains
     cut = np.zeros(skeleton.shape, bool)
     cut[folds[:, 1], folds[:, 0]] = True
-    return _chains(xy, skeleton.shape, cut[xy[:, 1], xy[:, 0]])
+    return _chains(xy, _pieces(xy, pairs, cut[xy[:, 1], xy[:, 0]]))
+
+
+def _useless(pieces: _Pieces, radius: Radius, least: float) -> NDArray[np.bool_]:
+    """Which pixels (n,) belong to a spur, or to a piece by itself of fewer than `least` pixels."""
+    size = np.bincount(pieces.label[~pieces.junction], minlength=pieces.label.max(initial=-1) + 1)
+    label = pieces.label[pieces.end]
+    contacts = np.bincount(label, minlength=size.size)
+    limit = np.zeros(size.size)
+    limit[label] = (1.5 * _radius_at(radius, pieces.node_xy) + 1)[pieces.touched]  # a spur touches one node
+    gone = ((contacts == 1) & (size <= limit)) | ((contacts == 0) & (size < least))
+    return gone[pieces.label] & ~pieces.junction
 
 
 def _folds(chains: _Chains, radius: Radius, least: float) -> Ints:
@@ -548,7 +599,7 @@ def _merge_nodes(chains: _Chains, radius: Radius) -> tuple[Ints, NDArray[np.bool
     inner : (M,) bool
         Chains swallowed by a joint.
     """
-    reach = _radius_at(radius, chains)
+    reach = _radius_at(radius, chains.node_xy)
     both = (chains.start >= 0) & (chains.stop >= 0)
     inner = both & (chains.size <= _at_node(reach, chains.start) + _at_node(reach, chains.stop))
     pairs = np.column_stack([chains.start, chains.stop])[inner]
@@ -557,7 +608,7 @@ def _merge_nodes(chains: _Chains, radius: Radius) -> tuple[Ints, NDArray[np.bool
 
 def _trim(chains: _Chains, radius: Radius, inner: NDArray[np.bool_]) -> tuple[_Chains, Ints]:
     """Cut off what lies inside the vessel at a node: thinning bends the skeleton there; also which points are left."""
-    cut = np.ceil(_radius_at(radius, chains)).astype(np.int64)
+    cut = np.ceil(_radius_at(radius, chains.node_xy)).astype(np.int64)
     head, tail = _at_node(cut, chains.start), _at_node(cut, chains.stop)
     size = np.where(inner, 0, np.maximum(chains.size - head - tail, 0))
     position = chains.position
@@ -603,9 +654,12 @@ def _quadratic(values: Floats, first: Ints, size: Ints, half: int) -> tuple[Floa
     centre = np.clip(at, first + half, first + size - 1 - half)
     t = np.arange(-half, half + 1)
     fit = np.linalg.pinv(np.vander(t, 3, increasing=True))
-    a, b, c = (correlate1d(values, weights, axis=0, mode="nearest")[centre] for weights in fit)
-    step = (at - centre)[:, None]
-    return a + b * step + c * step**2, b + 2 * c * step, 2 * c
+    a, b, c = (correlate1d(values, weights, axis=0, mode="nearest") for weights in fit)
+    near_end = np.flatnonzero(at != centre)
+    step, whole = (near_end - centre[near_end])[:, None], centre[near_end]
+    p, q, r = a[whole], b[whole], c[whole]
+    a[near_end], b[near_end], c[near_end] = p + q * step + r * step**2, q + 2 * r * step, r
+    return a, b, 2 * c
 
 
 def _select(chains: _Chains, wanted: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Ints, Ints]:
@@ -648,9 +702,17 @@ def _edges(mask: NDArray[np.bool_], radius: Radius, chains: _Chains, half: int) 
 
 def _first_edge(image: NDArray[np.float32], pixels: Ints, step: Floats) -> Floats:
     """Number of steps from each pixel to where the bilinear mask falls through one half; NaN if it does not."""
-    t = np.arange(PROFILE_SAMPLES + 1)
-    x = (pixels[:, :1] + step[:, :1] * t).astype(np.float32)
-    y = (pixels[:, 1:] + step[:, 1:] * t).astype(np.float32)
+    start = pixels.astype(float)
+    edge = _fall(image, start, step, 0, NEAR_SAMPLES)
+    rest = np.flatnonzero(np.isnan(edge))
+    edge[rest] = _fall(image, start[rest], step[rest], NEAR_SAMPLES, PROFILE_SAMPLES)
+    return edge
+
+
+def _fall(image: NDArray[np.float32], pixels: Floats, step: Floats, first: int, last: int) -> Floats:
+    """Number of steps, from `first` on to `last`, to where the mask falls through one half."""
+    t = np.arange(first, last + 1.0)
+    x, y = ((pixels[:, i, None] + step[:, i, None] * t).astype(np.float32) for i in (0, 1))
     values = np.empty(x.shape, np.float32)
     for low in range(0, len(x), 16384):  # OpenCV limits the side of a map to 32767
         part = slice(low, low + 16384)
@@ -660,7 +722,7 @@ def _first_edge(image: NDArray[np.float32], pixels: Ints, step: Floats) -> Float
     rows = np.arange(len(x))
     before, after = values[rows, np.maximum(at - 1, 0)], values[rows, at]
     drop = np.where(before > after, before - after, 1)
-    return np.where(outside.any(axis=1) & (at > 0), at - 1 + (before - 0.5) / drop, np.nan)
+    return np.where(outside.any(axis=1) & (at > 0), first + at - 1 + (before - 0.5) / drop, np.nan)
 
 
 def _curves(chains: _Chains, xy: Floats, half: int) -> Curves:
@@ -789,7 +851,7 @@ def _end_widths(chains: _Chains, radius: Radius, on_path: Ints, width: Floats, r
     """Width (2 P,) at each end: median over the measured points within `reach` of where the walls are its own."""
     if not on_path.size:
         return np.full(2 * chains.size.size, np.nan)
-    clear = np.ceil(BRANCH_CLEAR * _radius_at(radius, chains)).astype(np.int64)
+    clear = np.ceil(BRANCH_CLEAR * _radius_at(radius, chains.node_xy)).astype(np.int64)
     head = chains.first + _at_node(clear, chains.start)
     tail = chains.first + chains.size - 1 - _at_node(clear, chains.stop)
     low, high = np.searchsorted(on_path, head), np.searchsorted(on_path, tail, side="right") - 1

@@ -116,15 +116,23 @@ class Components:
 
 
 def components(
-    mask: NDArray[np.bool_], smallest: float, *, within: NDArray[np.bool_] | None = None, mirrored: bool = False
+    mask: NDArray[np.bool_],
+    smallest: float,
+    *,
+    corner: tuple[int, int] = (0, 0),
+    within: NDArray[np.bool_] | None = None,
+    mirrored: bool = False,
 ) -> Components:
     """Find the components of a mask, 8-connected.
 
     Parameters
     ----------
-    mask : (size, size) bool
+    mask : (h, w) bool
+        The frame, or with `within` a part of it.
     smallest : float
         Area below which a component is left out, px^2.
+    corner : (int, int)
+        X and y of the mask's first pixel in the frame.
     within : (size, size) bool, optional
         What lies outside of this counts for nothing.
     mirrored : bool
@@ -134,13 +142,14 @@ def components(
     -------
     Components
     """
-    part, left, top = _filled(mask, 0, 0)
+    part, left, top = _filled(mask, *corner)
     if within is not None:
         part, left, top = _filled(part & within[top : top + part.shape[0], left : left + part.shape[1]], left, top)
     if not part.size:
         return NONE
     if mirrored:
-        part, left = np.asarray(cv2.flip(part, 1), np.uint8), mask.shape[1] - left - part.shape[1]
+        width = (mask if within is None else within).shape[1]
+        part, left = np.asarray(cv2.flip(part, 1), np.uint8), width - left - part.shape[1]
     # Areas and centroids come from runs, of which there are few; OpenCV's own statistics take six times the labelling.
     labels = np.asarray(cv2.connectedComponents(part, connectivity=8)[1], np.int32)
     runs = _runs(part, labels)

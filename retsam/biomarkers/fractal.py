@@ -120,22 +120,44 @@ def singularity_length(measure: NDArray[Any]) -> float:
     for i, half in enumerate(halves):
         (top, bottom), (left, right) = ((np.maximum(c - half, 0), np.minimum(c + half + 1, size)) for c in (y, x))
         top, bottom = top * (size + 1), bottom * (size + 1)
-        log_mass = np.log(
-            total.take(bottom + right) - total.take(top + right) - total.take(bottom + left) + total.take(top + left)
-        )
-        for k, q in enumerate((-ORDER, ORDER)):
-            exponent = (q - 1) * log_mass
-            means[i, k] = np.average(log_mass, weights=share * np.exp(exponent - exponent.max()))
+        mass = total.take(bottom + right) - total.take(top + right) - total.take(bottom + left) + total.take(top + left)
+        means[i] = _alphas(mass, share)
     sparse, dense = np.polyfit(np.log(2 * np.array(halves) + 1), means, 1)[0]
     return float(sparse - dense)
 
 
-def lacunarity(mask: NDArray[np.bool_], field: NDArray[np.bool_], side: int) -> float:
+def _alphas(mass: NDArray[Any], share: NDArray[np.float64]) -> list[float]:
+    """Mean (2,) of the log masses (n,) of boxes, weighted by their power of -ORDER - 1 and of ORDER - 1."""
+    # Numbers of pixels are looked up: logarithms and powers of as many numbers as there are points take longer.
+    counted = mass.dtype.kind == "i"
+    log_mass = np.log(np.arange(1, mass.max() + 1) if counted else mass)
+    lowest, highest = (log_mass[mass.min() - 1], log_mass[-1]) if counted else (log_mass.min(), log_mass.max())
+    powers = [np.exp((q - 1) * log_mass - (q - 1) * extreme) for q, extreme in ((-ORDER, lowest), (ORDER, highest))]
+    if counted:
+        log_mass, *powers = (values.take(mass - 1) for values in (log_mass, *powers))
+    return [float(np.average(log_mass, weights=share * power)) for power in powers]
+
+
+def whole_boxes(field: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Centres (size, size) of all boxes of a side, px, that lie inside the field."""
+    return np.asarray(_masses(field, side) == side**2)
+
+
+def _masses(mask: NDArray[np.bool_], side: int) -> NDArray[Any]:
+    """Pixels (size, size) in the box about each pixel; nothing is set outside the frame."""
+    depth = cv2.CV_16U if side < 256 else cv2.CV_32S  # what a full box holds
+    box = side, side
+    return np.asarray(cv2.boxFilter(_bytes(mask), depth, box, normalize=False, borderType=cv2.BORDER_CONSTANT))
+
+
+def lacunarity(mask: NDArray[np.bool_], centres: NDArray[np.bool_], side: int) -> float:
     """Gliding-box lacunarity: variance over squared mean of the pixels in all boxes that lie inside the field.
 
     Parameters
     ----------
-    mask, field : (size, size) bool
+    mask : (size, size) bool
+    centres : (size, size) bool
+        Of those boxes; see :func:`whole_boxes`.
     side : int
         Of the box, px.
 
@@ -149,12 +171,7 @@ def lacunarity(mask: NDArray[np.bool_], field: NDArray[np.bool_], side: int) -> 
     Allain C, Cloitre M. Characterizing the lacunarity of random and deterministic fractal sets.
     Phys Rev A 1991;44:3552-3558 (their index is this one plus 1).
     """
-    depth = cv2.CV_16U if side < 256 else cv2.CV_32S  # what a full box holds
-    inside, mass = (
-        cv2.boxFilter(_bytes(m), depth, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
-        for m in (field, mask)
-    )
-    mean, deviation = (float(v[0, 0]) for v in cv2.meanStdDev(mass, mask=_bytes(inside == side**2)))
+    mean, deviation = (float(v[0, 0]) for v in cv2.meanStdDev(_masses(mask, side), mask=_bytes(centres)))
     return (deviation / mean) ** 2 if mean > 0 else float("nan")
 
 

@@ -14,11 +14,11 @@ from retsam.biomarkers.biomarker import FINDINGS, Unmeasurable
 from retsam.biomarkers.centreline import Centreline, trace
 from retsam.biomarkers.components import NONE, Components, components
 from retsam.biomarkers.crossing import Crossings, crossings
-from retsam.biomarkers.fractal import dimensions
+from retsam.biomarkers.fractal import dimensions, whole_boxes
 from retsam.biomarkers.outline import ANGLES, around, beyond, extent, largest, outer, pixels_in, radii
 from retsam.biomarkers.tree import Tree, grow
 from retsam.geometry import ZONES, Frame, RetinalAxes
-from retsam.io.masks import decode, empty
+from retsam.io.masks import empty, paint, paint_part, runs_of
 from retsam.status import Status
 from retsam.taxonomy import FOV
 
@@ -144,8 +144,11 @@ class RetinalImage:
 
     # Masks
 
-    def _decoded(self, target: str) -> Mask:
-        """Mask as stored; raises the reason why there is none."""
+    def _runs(self, target: str) -> NDArray[np.int64]:
+        """Run lengths of a mask as stored; raises the reason why there is none."""
+        return self._once(("runs", target), lambda: self._read(target))
+
+    def _read(self, target: str) -> NDArray[np.int64]:
         row = self.rows.get(target)
         if row is None:
             raise Unmeasurable(Status.NOT_SEGMENTED)
@@ -154,16 +157,21 @@ class RetinalImage:
         try:
             if row["status"] != Status.OK:
                 raise ValueError(f"status {row['status']!r}")
-            nothing = row["rle"] == empty(self.size) and not row["area_px"]  # as most findings are
-            mask = self._nothing if nothing else decode(row["rle"], self.size)
-            if not nothing and row["area_px"] not in (None, np.count_nonzero(mask)):
-                raise ValueError(f"{np.count_nonzero(mask)} px instead of {row['area_px']}")
+            runs = runs_of(row["rle"], self.size) if row["rle"] != empty(self.size) else self._background
+            area = int(runs[1::2].sum())
+            if row["area_px"] not in (None, area):
+                raise ValueError(f"{area} px instead of {row['area_px']}")
         except Exception as error:
             log.error("%s: the mask of %s cannot be read (%s); segment this image again", self.image_id, target, error)
             raise Unmeasurable(Status.FAILED) from error
-        if target not in FINDINGS and not mask.any():
+        if target not in FINDINGS and not area:
             raise Unmeasurable(Status.NOT_VISIBLE)
-        return mask
+        return runs
+
+    @property
+    def _background(self) -> NDArray[np.int64]:
+        """Run lengths of a mask of which nothing is set, as those of most findings."""
+        return np.array([self.size**2])
 
     @cached_property
     def _nothing(self) -> Mask:
@@ -171,7 +179,9 @@ class RetinalImage:
         return np.zeros((self.size, self.size), bool)
 
     def _stored(self, target: str) -> Mask:
-        return self._once(("stored", target), lambda: self._decoded(target))
+        """Mask as stored."""
+        runs = self._runs(target)
+        return self._nothing if runs.size == 1 else self._once(("stored", target), lambda: paint(runs, self.size))
 
     def mask(self, target: str) -> Mask:
         """Mask (size, size) of a target or ``fov``; raises :class:`Unmeasurable` with the reason.
@@ -197,7 +207,7 @@ class RetinalImage:
             if target == "fovea":
                 _ = self.fovea
             else:
-                self._stored(target)
+                self._runs(target)
 
     def _mirror(self, x: float) -> float:
         return self.size - 1 - x if self.mirrored else x
@@ -458,10 +468,10 @@ class RetinalImage:
         return self._once(("sparsity", target), lambda: self._sparsity(target))
 
     def _sparsity(self, target: str) -> tuple[float, float]:
-        distance = self._beside(target)[self.mask(FOV)]
-        distance -= 0.5  # from the pixel's centre to its edge
-        np.maximum(distance, 0, out=distance)
-        return float(distance.mean()), float(distance.max())
+        distance, field = self._beside(target), self.mask(FOV).view(np.uint8)
+        mean, largest = cv2.mean(distance, field)[0], cv2.minMaxLoc(distance, field)[1]
+        empty = 1 - np.count_nonzero(self.vessels(target)) / self.fov_area
+        return mean - empty / 2, max(largest - 0.5, 0.0)  # from the pixel's centre to its edge; in vessels it is 0
 
     def _beside(self, target: str) -> NDArray[np.float32]:
         """Distance (size, size) to the centre of the nearest pixel of a vessel, px; 0 inside vessels."""
@@ -499,12 +509,30 @@ class RetinalImage:
         return self._once(("lesions", target), lambda: self._lesions(target))
 
     def _lesions(self, target: str) -> Components:
-        found = self._stored(target)
-        if found is self._nothing:
+        runs = self._runs(target)
+        if runs.size == 1:
             return NONE
-        # From the masks as stored: mirrored copies of many masks take time.
+        # Of each mask that part alone is painted that holds lesions, as stored: many whole masks take time.
+        found, left, top = paint_part(runs, self.size)
         smallest = MIN_LESION * (self.size / 1024) ** 2
-        return components(found, smallest, within=self._stored(FOV), mirrored=self.mirrored)
+        return components(found, smallest, corner=(left, top), within=self._stored(FOV), mirrored=self.mirrored)
+
+    def whole_boxes(self, side: int) -> Mask:
+        """Centres (size, size) of the boxes of a side, px, that lie inside the field of view."""
+        return self._once(("boxes", f"{side}"), lambda: whole_boxes(self.mask(FOV), side))
+
+    def inner(self, xy: NDArray[np.float64], reach: int) -> Mask:
+        """Which frame points (n, 2) have no border of the field of view in the square of `reach` px about them."""
+        total, side = self._once(("field", f"{reach}"), lambda: self._field(reach)), 2 * reach + 1
+        x, y = np.rint(xy).astype(int).T
+        around = total[y + side, x + side] - total[y, x + side] - total[y + side, x] + total[y, x]
+        return np.asarray(around == side**2)
+
+    def _field(self, margin: int) -> NDArray[np.int32]:
+        """Sums over all pixels of the field of view above and left, with a margin around."""
+        field = self.mask(FOV).view(np.uint8)
+        wide = cv2.copyMakeBorder(field, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=0)
+        return np.asarray(cv2.integral(wide), np.int32)
 
     @property
     def fov_perimeter(self) -> float:

@@ -70,7 +70,8 @@ def _singularity_length(image: RetinalImage, target: str) -> float:
 
 def _lacunarity(image: RetinalImage, target: str) -> float:
     image.centreline(target)
-    return lacunarity(image.vessels(target), image.mask(FOV), round(LACUNARITY_BOX * image.size))
+    side = round(LACUNARITY_BOX * image.size)
+    return lacunarity(image.vessels(target), image.whole_boxes(side), side)
 
 
 def _sparsity(image: RetinalImage, target: str, how: str) -> float:

@@ -64,6 +64,7 @@ def measure_table(
     KeyError, pyarrow.ArrowInvalid
         If a column of ``tables.MASKS`` is missing or of another type.
     """
+    _keep_memory()
     by_image: dict[str, dict[str, dict[str, Any]]] = {}
     for record in conform(masks, MASKS).to_pylist():
         by_image.setdefault(record["image_id"], {}).setdefault(record["target"], record)
@@ -74,6 +75,14 @@ def measure_table(
         if progress is not None:
             progress(done)
     return _assemble(rows)
+
+
+def _keep_memory() -> None:
+    """Let the C library keep the memory of arrays that are done with for the next ones.
+
+    glibc returns it and takes it again page by page, a few per cent of the time, until one array was this large.
+    """
+    np.empty(31 << 20, np.uint8)
 
 
 def _measure_image(

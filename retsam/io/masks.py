@@ -51,13 +51,52 @@ def decode(rle: str, size: int) -> NDArray[np.bool_]:
     ValueError
         If the counts do not fill the mask (pycocotools itself would fill the rest with whatever the memory held).
     """
+    return paint(runs_of(rle, size), size)
+
+
+def runs_of(rle: str, size: int) -> NDArray[np.int64]:
+    """Lengths (runs,) of the runs of a mask, column by column, background first.
+
+    Raises
+    ------
+    ValueError
+        If they do not fill the mask.
+    """
     runs = run_lengths(rle)
     if runs.sum() != size * size or runs.min() < 0:
         raise ValueError(f"not the run lengths of a mask of side {size}; segment this image again")
+    return runs
+
+
+def paint(runs: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
+    """Mask (size, size) of the runs of :func:`runs_of`."""
     if runs.size == 1:
         return np.zeros((size, size), bool)
-    by_column = np.repeat((np.arange(runs.size) % 2).astype(np.uint8), runs).reshape(size, size)
-    return cv2.transpose(by_column).view(np.bool_)
+    return cv2.transpose(_columns(runs, size)).view(np.bool_)
+
+
+def paint_part(runs: NDArray[np.int64], size: int) -> tuple[NDArray[np.bool_], int, int]:
+    """Part (h, w) of the mask of some runs that is not empty, and the frame's x and y of its first pixel.
+
+    It may have empty rows above and below. Nothing, (0, 0) pixels, of an empty mask.
+    """
+    stop = np.cumsum(runs)[1::2]
+    first = stop - runs[1::2]
+    first, stop = first[stop > first], stop[stop > first]
+    if not first.size:
+        return np.zeros((0, 0), bool), 0, 0
+    left, right = first[0] // size, (stop[-1] - 1) // size + 1
+    top, bottom = (first % size).min(), ((stop - 1) % size).max() + 1
+    if (first // size != (stop - 1) // size).any():  # a run goes on at the top of the next column
+        top, bottom = 0, size
+    changes = np.column_stack([first, stop]).ravel()
+    part = _columns(np.diff(changes, prepend=left * size, append=right * size), size)[:, top:bottom]
+    return cv2.transpose(part).view(np.bool_), int(left), int(top)
+
+
+def _columns(runs: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
+    """Columns (n, size) of the mask that runs fill."""
+    return np.repeat((np.arange(runs.size) % 2).astype(np.uint8), runs).reshape(-1, size)
 
 
 def run_lengths(rle: str) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from PIL import Image
 from retsam import tables
 from retsam.biomarkers import REGISTRY, Biomarker, biomarkers_schema, measure_table, names
 from retsam.biomarkers.centreline import trace
-from retsam.biomarkers.fractal import box_sizes, dimensions, lacunarity
+from retsam.biomarkers.fractal import box_sizes, dimensions, lacunarity, whole_boxes
 from retsam.geometry import ETDRS, ZONES, Frame, RetinalAxes
 from retsam.status import Status
 from retsam.taxonomy import FOV, TARGETS
@@ -238,12 +238,12 @@ def test_lacunarity_closed_forms():
     everywhere = np.ones((512, 512), bool)
     stripes = np.zeros((512, 512), bool)
     stripes[:, ::8] = True
-    assert lacunarity(stripes, everywhere, 32) == pytest.approx(0, abs=1e-6)
+    assert lacunarity(stripes, whole_boxes(everywhere, 32), 32) == pytest.approx(0, abs=1e-6)
     half = np.zeros((512, 512), bool)
     half[:, :256] = True
-    assert lacunarity(half, everywhere, 4) == pytest.approx(1, abs=0.03)  # p(1-p)/p^2 at p = 1/2
-    assert np.isnan(lacunarity(np.zeros((512, 512), bool), everywhere, 32))
-    assert np.isnan(lacunarity(half, np.zeros((512, 512), bool), 32))
+    assert lacunarity(half, whole_boxes(everywhere, 4), 4) == pytest.approx(1, abs=0.03)  # p(1-p)/p^2 at p = 1/2
+    assert np.isnan(lacunarity(np.zeros((512, 512), bool), whole_boxes(everywhere, 32), 32))
+    assert np.isnan(lacunarity(half, whole_boxes(np.zeros((512, 512), bool), 32), 32))
 
 
 # Retinal coordinates

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
-from retsam.io.masks import decode, encode, run_lengths
+from retsam.io.masks import decode, encode, paint, paint_part, run_lengths, runs_of
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
@@ -16,6 +16,23 @@ def test_round_trip(mask):
     back = decode(encode(mask), mask.shape[0])
     assert back.dtype == bool
     np.testing.assert_array_equal(back, mask)
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.integers(1, 40).flatmap(lambda n: arrays(bool, (n, n), elements=st.sampled_from([False] * 9 + [True]))))
+def test_a_part_holds_all_of_a_mask(mask):
+    part, left, top = paint_part(runs_of(encode(mask), mask.shape[0]), mask.shape[0])
+    whole = np.zeros(mask.shape, bool)
+    whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+    np.testing.assert_array_equal(whole, mask)
+    assert part.shape[1] == np.ptp(np.flatnonzero(mask.any(axis=0))) + 1 if mask.any() else part.shape == (0, 0)
+
+
+def test_runs_of_no_length_count_for_nothing():
+    runs = np.array([5, 0, 6, 2, 3])
+    part, left, top = paint_part(runs, 4)
+    np.testing.assert_array_equal(paint(runs, 4)[top : top + part.shape[0], left : left + part.shape[1]], part)
+    assert part.sum() == 2 == paint(runs, 4).sum()
 
 
 def test_memory_layout_does_not_matter():
