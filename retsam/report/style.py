@@ -6,6 +6,7 @@ that cannot be selected, is paid for by the tables, which hold every number and 
 """
 
 import io
+import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -96,6 +97,7 @@ def svg_text(figure: Figure) -> str:
 def pdf_bytes(figure: Figure) -> bytes:
     """PDF of a figure, fonts embedded; the same figure gives the same bytes."""
     buffer = io.BytesIO()
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font
     with styled():
         figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return buffer.getvalue()

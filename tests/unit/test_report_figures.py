@@ -254,9 +254,9 @@ def test_a_density_is_that_of_the_normal_distribution() -> None:
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
-@given(st.floats(0, 1e6), st.floats(1e-3, 1e6))
-def test_ticks_of_squeezed_values_lie_in_their_range(low: float, width: float) -> None:
-    ticks = groups._squeezed_ticks(low, low + width)
+@given(st.floats(0, 1e6), st.floats(1e-3, 1e6), st.floats(1e-4, 1))
+def test_ticks_of_squeezed_values_lie_in_their_range(low: float, width: float, scale: float) -> None:
+    ticks = groups._squeezed_ticks(low, low + width, scale)
     assert (np.diff(ticks) > 0).all() and (ticks >= low).all() and (ticks <= low + width).all()
 
 

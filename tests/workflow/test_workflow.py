@@ -115,6 +115,15 @@ def copy_of(finished, tmp_path) -> Study:
     return study
 
 
+def test_a_paper_is_drawn_from_tables_alone(finished, tmp_path):
+    study = copy_of(finished, tmp_path)
+    planned = jobs(study.snakemake("-n", "paper"))
+    assert planned["paper"] == 1 and set(planned) <= {"paper", "predict_outcome"}
+    study.snakemake("paper")
+    made = {p.name for p in (study.results / "paper").iterdir() if p.stat().st_size}
+    assert made == {"figure.svg", "figure.pdf", "table.csv", "table.tex"}
+
+
 def test_appended_images_run_only_the_affected_shards(finished, tmp_path):
     study = copy_of(finished, tmp_path)
     table = manifest(study)

@@ -17,7 +17,11 @@ rule paper:
         prediction=prediction_tables(),
         curves=prediction_tables("_curves"),
     output:
-        figure=f"{RESULTS}/paper/figure.svg",
+        figure=report(
+            f"{RESULTS}/paper/figure.svg",
+            caption="../report/paper.rst",
+            category="Paper",
+        ),
         pdf=f"{RESULTS}/paper/figure.pdf",
         table=f"{RESULTS}/paper/table.csv",
         latex=f"{RESULTS}/paper/table.tex",

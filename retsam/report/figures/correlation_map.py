@@ -43,7 +43,7 @@ def correlation(inputs: ReportInputs, most: int = MOST) -> Figure | None:
     if len(names) < 2:
         return None
     rows = np.unique(np.linspace(0, len(inputs.eyes) - 1, min(len(inputs.eyes), MOST_EYES)).astype(int))
-    r = rank_correlations(inputs.eyes[names].to_numpy(float)[rows])
+    r = rank_correlations(inputs.eyes[names].iloc[rows].apply(pd.to_numeric, errors="coerce").to_numpy(float))
     order, sizes = grouped(r, most)
     labels = [
         inputs.biomarker_label(names[i]) + f" (+{size - 1})" * (size > 1) for i, size in zip(order, sizes, strict=True)
@@ -62,9 +62,13 @@ def _names(inputs: ReportInputs) -> list[str]:
         for name in table.loc[table["evidence"].eq(Evidence.PHANTOM).fillna(False).astype(bool), "biomarker"]
     }
     present = [n for n in inputs.biomarkers if n in inputs.eyes and n in (tested or set(inputs.biomarkers)) - phantom]
-    values = inputs.eyes[present].apply(pd.to_numeric, errors="coerce")
-    enough = (values.notna().sum() >= FEWEST) & (values.max() > values.min())
-    return [name for name in present if enough[name]]
+    return [name for name in present if _varies(inputs.eyes[name])]
+
+
+def _varies(column: pd.Series) -> bool:
+    """Whether there are enough values, and not all the same."""
+    values = pd.to_numeric(column, errors="coerce").dropna()
+    return len(values) >= FEWEST and bool(values.max() > values.min())
 
 
 def rank_correlations(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -115,7 +115,8 @@ def density(values: NDArray[np.float64], low: float, high: float) -> tuple[NDArr
 def _panel(axes: Axes, column: pd.Series, groups: dict[str, NDArray[np.bool_]], squeezed: bool) -> None:
     """Shapes and boxes of one biomarker; values beyond the outer hundredths of all are drawn at their border."""
     values = pd.to_numeric(column, errors="coerce").to_numpy(float)
-    values = np.log1p(np.maximum(values, 0)) if squeezed else values
+    scale = _scale(values) if squeezed else 1.0
+    values = np.log1p(np.maximum(values, 0) / scale) if squeezed else values
     finite = values[np.isfinite(values)]
     low, high = np.quantile(finite, [0.005, 0.995]) if len(finite) else (0.0, 1.0)
     low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
@@ -138,15 +139,21 @@ def _panel(axes: Axes, column: pd.Series, groups: dict[str, NDArray[np.bool_]], 
     axes.tick_params(labelsize=6.4, length=2, pad=1.5)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     if squeezed:
-        ticks = _squeezed_ticks(float(np.expm1(max(low, 0.0))), float(np.expm1(high)))
-        axes.set_yticks(np.log1p(ticks).tolist(), [f"{t:.4g}" for t in ticks])
+        ticks = _squeezed_ticks(scale * float(np.expm1(max(low, 0.0))), scale * float(np.expm1(high)), scale)
+        axes.set_yticks(np.log1p(ticks / scale).tolist(), [f"{t:.4g}" for t in ticks])
         axes.set_ylim(low - reach, high + reach)
 
 
-def _squeezed_ticks(low: float, high: float) -> NDArray[np.float64]:
-    """Values from `low` to `high` for a scale of log(1 + x): 0 and decades, or round numbers in a narrow range."""
-    decades = np.concatenate([[0.0], 10.0 ** np.arange(-3, 9)])
-    apart = np.log1p(decades) >= 0.15 * np.log1p(high)
+def _scale(values: NDArray[np.float64]) -> float:
+    """What values are divided by before log(1 + x): the median of the positive ones where it is below 1, else 1."""
+    positive = values[values > 0]
+    return min(float(np.median(positive)), 1.0) if len(positive) else 1.0
+
+
+def _squeezed_ticks(low: float, high: float, scale: float) -> NDArray[np.float64]:
+    """Values from `low` to `high` for an axis of log(1 + x / scale): 0 and decades; round numbers in a narrow range."""
+    decades = np.concatenate([[0.0], 10.0 ** np.arange(-9, 9)])
+    apart = np.log1p(decades / scale) >= 0.15 * np.log1p(high / scale)
     inside = decades[(decades >= low) & (decades <= high) & (apart | (decades == 0))]
     if len(inside) >= 3 or (len(inside) == 2 and low <= 0):
         return inside
