@@ -27,7 +27,7 @@ from sklearn.impute import IterativeImputer
 
 from retsam.association.design import Covariate, Exposure, adjust, standardise
 from retsam.association.estimate import EXPOSURE, Estimate
-from retsam.association.line import describe, fit, report, why_not
+from retsam.association.line import blank, fit, report, why_not
 from retsam.association.sample import Rules, Sample, Scope
 from retsam.status import Status
 
@@ -64,13 +64,7 @@ def imputed_line(
     """
     open_scope = Scope(scope.study, (), scope.within)
     sample = open_scope.sample(x, rules.clustered)
-    line = {
-        **describe(sample, x, raw),
-        **open_scope.left_out(x, sample),
-        "covariates": "",
-        "status": Status.OK.value,
-        "note": "",
-    }
+    line = blank(open_scope, sample, x, raw)
     reason = why_not(sample, x, rules.min_events) if len(sample.rows) else (Status.ALL_MISSING, "no row has a value")
     if reason is not None:
         return {**line, "status": reason[0].value, "note": reason[1]}

@@ -69,13 +69,7 @@ def estimate_line(
         Its rows.
     """
     sample = scope.sample(x, rules.clustered)
-    line = {
-        **describe(sample, x, raw),
-        **scope.left_out(x, sample),
-        "covariates": "",
-        "status": Status.OK.value,
-        "note": "",
-    }
+    line = blank(scope, sample, x, raw)
     if not len(sample.rows):
         return _not(Status.ALL_MISSING, scope.why_empty(exposure), line), sample
     reason = why_not(sample, x, rules.min_events)
@@ -83,6 +77,12 @@ def estimate_line(
         return _not(*reason, line), sample
     line |= {"covariates": ",".join(sample.adjustment.covariates), "note": "; ".join(sample.adjustment.notes)}
     return _per_sd(scope, sample, line, x, raw, rules, unit), sample
+
+
+def blank(scope: Scope, sample: Sample, x: np.ndarray, raw: np.ndarray) -> dict[str, Any]:
+    """A line with the counts of a sample and no estimate yet; parameters as in :func:`estimate_line`."""
+    ends = {"covariates": "", "status": Status.OK.value, "note": ""}
+    return {**describe(sample, x, raw), **scope.left_out(x, sample), **ends}
 
 
 def describe(sample: Sample, x: np.ndarray, raw: np.ndarray) -> dict[str, Any]:

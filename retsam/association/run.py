@@ -26,10 +26,10 @@ from retsam.association.design import (
 from retsam.association.imputation import imputed_line, is_incomplete
 from retsam.association.line import estimate_line, join
 from retsam.association.multiplicity import q_values
-from retsam.association.sample import Rules, Scope
+from retsam.association.sample import Rules, Sample, Scope
 from retsam.association.scales import Transform, apply_transform, choose_transform
 from retsam.association.schema import ASSOCIATION, MAIN, PER_SD
-from retsam.association.terms import interaction, nonlinear, quartiles
+from retsam.association.terms import interaction, line_of, nonlinear, quartiles
 from retsam.status import Status
 from retsam.tables import conform
 from retsam.taxonomy import Evidence
@@ -177,7 +177,7 @@ def associate(
     single = main if unit == "eye" else study_of(eyes, outcome, kind)
     has_pairs = len(np.unique(single.participant)) < len(single.participant)
     views = _views(main, models, categorical, extras, others, single if has_pairs else None)
-    lines = []
+    lines: list[dict[str, Any]] = []
     for exposure in exposures:
         values = _Values(exposure, main, transform, WORSE if worse and exposure.burden else "")
         lines += _lines(exposure, views, values, rules, extras)
@@ -308,13 +308,8 @@ def _of_view(
     yield MAIN, PER_SD, main
     estimated = main["status"] == Status.OK
     if estimated:
-        if extras.quartiles:
-            yield from ((MAIN, term, line) for term, line in quartiles(sample, main, x, rules))
-        if extras.nonlinearity:
-            yield from ((MAIN, term, line) for term, line in nonlinear(sample, main, x, rules))
-        for modifier in view.modifiers:
-            if modifier.name != exposure.name:
-                yield from ((MAIN, t, line) for t, line in interaction(scope, modifier, main, x, raw, rules))
+        terms = _terms(exposure, view, scope, sample, (x, raw), rules, extras)
+        yield from ((MAIN, term, line) for term, line in terms)
     unit = float(main["sd"]) if estimated else None
     for analysis, other in view.others.items():
         if exposure.name in scope.study.table and exposure.name not in other.study.table:
@@ -324,6 +319,26 @@ def _of_view(
     if extras.imputations and is_incomplete(scope):
         x, raw, _ = values.of(scope.study)
         yield "imputed", PER_SD, imputed_line(scope, exposure, x, raw, rules, extras.imputations, unit)
+
+
+def _terms(
+    exposure: Exposure,
+    view: _View,
+    scope: Scope,
+    sample: Sample,
+    values: tuple[np.ndarray, np.ndarray],
+    rules: Rules,
+    extras: Extras,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Terms of the main analysis beside the effect per SD, and their lines."""
+    line = line_of(scope, sample, *values)
+    if extras.quartiles:
+        yield from quartiles(sample, line, values[0], rules)
+    if extras.nonlinearity:
+        yield from nonlinear(sample, line, values[0], rules)
+    for modifier in view.modifiers:
+        if modifier.name != exposure.name:
+            yield from interaction(scope, modifier, *values, rules)
 
 
 def _sorted(

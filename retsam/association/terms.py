@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from retsam.association.design import Covariate, standardise
-from retsam.association.line import describe, fit, join, report, report_joint, why_not
+from retsam.association.line import blank, fit, join, report, report_joint, why_not
 from retsam.association.sample import Rules, Sample, Scope
 from retsam.association.scales import KNOTS, balanced_quantiles, quartile_of, spline_columns
 from retsam.status import Status
@@ -19,13 +19,12 @@ NAMES = ("q2_vs_q1", "q3_vs_q1", "q4_vs_q1")
 Named = tuple[str, dict[str, Any]]
 """A term and its line."""
 
-_EMPTY = ("or", "ci_low", "ci_high", "beta", "beta_low", "beta_high", "p", "log_or", "se", "df", "method", "ci_method")
 
-
-def _bare(line: dict[str, Any], sample: Sample) -> dict[str, Any]:
-    """A line's counts without its estimate."""
-    kept = {key: value for key, value in line.items() if key not in _EMPTY}
-    return kept | {"status": Status.OK.value, "note": "; ".join(sample.adjustment.notes)}
+def line_of(scope: Scope, sample: Sample, x: np.ndarray, raw: np.ndarray) -> dict[str, Any]:
+    """A line that any term of a sample begins with; parameters as in :func:`retsam.association.line.estimate_line`."""
+    adjustment = sample.adjustment
+    said = {"covariates": ",".join(adjustment.covariates), "note": "; ".join(adjustment.notes)}
+    return blank(scope, sample, x, raw) | said
 
 
 def _refused(line: dict[str, Any], status: Status, note: str) -> dict[str, Any]:
@@ -51,7 +50,7 @@ def quartiles(sample: Sample, line: dict[str, Any], x: np.ndarray, rules: Rules)
     ----------
     sample : Sample
     line : dict
-        Of the effect per SD on the same rows.
+        See :func:`line_of`.
     x : (n,) float array
         Values of the whole table.
     rules : Rules
@@ -61,13 +60,12 @@ def quartiles(sample: Sample, line: dict[str, Any], x: np.ndarray, rules: Rules)
     str, dict
         Term and line. One line, the trend's, with a reason where the cuts coincide.
     """
-    line = _bare(line, sample)
     quarter, cuts = quartile_of(x[sample.rows], sample.weights)
     shown = ", ".join(f"{cut:.4g}" for cut in cuts)
     if len(np.unique(quarter)) < 4:
         yield "trend", _refused(line, Status.NO_VARIATION, f"quartile cuts coincide ({shown})")
         return
-    line["note"] = join(f"cuts {shown}", line["note"])
+    line = {**line, "note": join(f"cuts {shown}", line["note"])}
     found = _fitted(sample, line, (quarter[:, None] == [1, 2, 3]).astype(float), rules)
     for index, term in enumerate(NAMES, start=1):
         yield term, found if isinstance(found, dict) else _one(line, found, index, sample, rules)
@@ -102,7 +100,6 @@ def nonlinear(sample: Sample, line: dict[str, Any], x: np.ndarray, rules: Rules)
     str, dict
         ``nonlinear`` and its line. Four knots where events and ties allow, else three.
     """
-    line = _bare(line, sample)
     here = x[sample.rows]
     z = standardise(here)
     places = {count: balanced_quantiles(here, sample.weights, levels) for count, levels in KNOTS.items()}
@@ -114,14 +111,12 @@ def nonlinear(sample: Sample, line: dict[str, Any], x: np.ndarray, rules: Rules)
     count = next((c for c in usable if sample.allows(c - 1, rules)), min(usable))
     knots = (usable[count] - here.mean()) / here.std(ddof=1)
     curved = spline_columns(z, knots)
-    line["note"] = join(f"{count} knots at {', '.join(f'{k:.4g}' for k in usable[count])}", line["note"])
+    line = {**line, "note": join(f"{count} knots at {', '.join(f'{k:.4g}' for k in usable[count])}", line["note"])}
     found = _fitted(sample, line, np.column_stack([z, curved / np.maximum(np.abs(curved).max(axis=0), 1e-12)]), rules)
     yield "nonlinear", found if isinstance(found, dict) else _joint(line, found, range(2, count))
 
 
-def interaction(
-    scope: Scope, covariate: Covariate, line: dict[str, Any], x: np.ndarray, raw: np.ndarray, rules: Rules
-) -> Iterator[Named]:
+def interaction(scope: Scope, covariate: Covariate, x: np.ndarray, raw: np.ndarray, rules: Rules) -> Iterator[Named]:
     """Whether the effect of an exposure depends on a covariate.
 
     Parameters
@@ -130,8 +125,6 @@ def interaction(
         The effect per SD is estimated in; its adjustment set need not hold the covariate.
     covariate : Covariate
         Coded on the whole table.
-    line : dict
-        Of the effect per SD.
     x, raw : (n,) float array
         Transformed and original values of the whole table.
     rules : Rules
@@ -145,8 +138,7 @@ def interaction(
     term = f"interaction:{covariate.name}"
     wider = Scope(scope.study, [*(c for c in scope.covariates if c.name != covariate.name), covariate], scope.within)
     sample = wider.sample(x, rules.clustered)
-    line = _bare(line, sample) | describe(sample, x, raw) | wider.left_out(x, sample)
-    line["covariates"] = ",".join(sample.adjustment.covariates)
+    line = line_of(wider, sample, x, raw)
     if covariate.problem or covariate.note:
         yield term, _refused(line, Status.ALL_MISSING, covariate.problem or covariate.note)
         return

@@ -138,6 +138,14 @@ def test_terms_that_cannot_be_say_why() -> None:
     few = lines(rare, models={"m": ["age", "sex", "site"]}, extras=SHAPES)
     assert few.loc["per_sd", "method"] == "firth_one_row"
     assert set(few["status"].iloc[1:]) == {"too_few_events"} and "independent events for" in few.loc["trend", "note"]
+    split = table.assign(x=np.where(table["dr"] == 1, 5.0, 0.0) + np.arange(800) * 1e-4)  # separated
+    apart = lines(split, extras=SHAPES)
+    assert (
+        apart.loc["per_sd", ["method", "n"]].tolist() == ["firth_one_row", 400]
+        and "separation" in apart["note"].iloc[0]
+    )
+    assert (apart["n"].iloc[1:] == 800).all() and (apart["n_other_rows"].iloc[1:] == 0).all()
+    assert set(apart["status"].iloc[1:]) == {"not_converged"}
     absent = lines(table, extras=Extras(interactions=("height", "flat")))
     assert absent.loc["interaction:height", "status"] == "all_missing"
     flat = lines(table.assign(flat=1.0), extras=Extras(interactions=("flat",))).loc["interaction:flat"]
