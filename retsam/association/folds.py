@@ -127,7 +127,15 @@ class CrossFit:
 
 
 def cross_fit(
-    x: np.ndarray, spared: np.ndarray, outcome: np.ndarray, groups: np.ndarray, *, k: int, max_missing: float, seed: int
+    x: np.ndarray,
+    spared: np.ndarray,
+    outcome: np.ndarray,
+    groups: np.ndarray,
+    *,
+    k: int,
+    max_missing: float,
+    seed: int,
+    strengths: np.ndarray = STRENGTHS,
 ) -> CrossFit:
     """Ridge logistic regression in nested cross-validation.
 
@@ -146,6 +154,8 @@ def cross_fit(
     max_missing : float
         See :func:`learn_scaling`.
     seed : int
+    strengths : (s,) float array
+        Prior variances to choose from, rising.
 
     Notes
     -----
@@ -161,7 +171,9 @@ def cross_fit(
         y = outcome[train]
         predicted = np.full(np.count_nonzero(test), log_odds(y.mean()))
         if len(scaling.used) and 0 < y.mean() < 1:
-            strength[index] = choose_strength(x[train], spared, y, groups[train], k, max_missing, seed + 1 + index)
+            strength[index] = choose_strength(
+                x[train], spared, y, groups[train], k, max_missing, seed + 1 + index, strengths=strengths
+            )
             (weights, intercept), *_ = _path(scaling.apply(x[train]), y, [strength[index]])
             predicted = scaling.apply(x[test]) @ weights + intercept
             coefficients[index, scaling.used] = weights * scaling.width
@@ -178,24 +190,27 @@ def choose_strength(
     max_missing: float,
     seed: int,
     most: int = MOST_PEOPLE,
+    strengths: np.ndarray = STRENGTHS,
 ) -> float:
     """Prior variance with the least cross-validated log loss; of equal ones the smallest."""
+    if len(strengths) == 1:
+        return float(strengths[0])
     people = np.unique(groups)
     if len(people) > most:
         kept = np.isin(groups, np.random.default_rng(seed).choice(people, most, replace=False))
         x, outcome, groups = x[kept], outcome[kept], groups[kept]
     fold = folds_of(outcome, groups, k, seed)
-    loss = np.zeros(len(STRENGTHS))
+    loss = np.zeros(len(strengths))
     for index in range(k):
         train, test = fold != index, fold == index
         scaling, y = learn_scaling(x[train], spared, max_missing), outcome[train]
         if not len(scaling.used) or not 0 < y.mean() < 1:
             continue
         held_out = scaling.apply(x[test])
-        models = _path(scaling.apply(x[train]), y, STRENGTHS)
+        models = _path(scaling.apply(x[train]), y, strengths)
         predicted = np.column_stack([held_out @ weights + intercept for weights, intercept in models])
         loss += (np.logaddexp(0, predicted) - outcome[test, None] * predicted).sum(axis=0)
-    return float(STRENGTHS[np.argmin(loss)])
+    return float(strengths[np.argmin(loss)])
 
 
 def _path(z: np.ndarray, outcome: np.ndarray, strengths: np.ndarray | list[float]) -> list[tuple[np.ndarray, float]]:

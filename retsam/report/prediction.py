@@ -63,6 +63,8 @@ def performance(inputs: ReportInputs, outcome: str) -> DisplayTable | None:
         "AUC: area under the receiver operating characteristic, DeLong interval with the rows of a person as a "
         "cluster; p: DeLong test, not adjusted for the number of tests. Intercept and slope of a calibrated prediction "
         f"are 0 and 1. Brier score: 0 is perfect{known}.",
+        "Where there is nothing to predict from, intervals of the AUC about 0.5 are too narrow; one that just misses "
+        "0.5 is no evidence.",
         *(f"{SETS.get(str(r['set']), str(r['set']))}: {r['note']}." for r in records if r["note"]),
     ]
     caption = f"Prediction of {inputs.outcome_label(outcome)} by models that did not see the participant."
