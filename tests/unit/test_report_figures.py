@@ -17,7 +17,7 @@ from retsam.report import figures, style
 from retsam.report.figures import availability, correlation_map, effects, groups, heat_map, robustness
 from retsam.report.inputs import ReportInputs
 from tests.synthetic_report import SCRIPT, report_inputs
-from tests.synthetic_study import study
+from tests.synthetic_study import row_of, study
 
 OF_COHORT = ("heatmap", "correlation", "missingness", "reliability")
 OF_OUTCOME = ("forest_of", "volcano", "distributions", "shape", "sensitivity", "prediction")
@@ -88,6 +88,18 @@ def test_a_large_cohort_says_what_it_leaves_out(large: ReportInputs, large_figur
     panels = figures.forest_panels(large, "dr")
     assert set(panels) == {b.family for b in REGISTRY.values()}
     assert all(panel.get_size_inches()[1] < PAGE for panel in panels.values())
+
+
+@pytest.mark.parametrize("models", [1, 3, 5])
+def test_a_forest_of_any_number_of_models_fits_a_page(small: ReportInputs, models: int) -> None:
+    names = [f"model {i}" for i in range(models)]
+    rows = [row_of("dr", b, m, 0.01 * i, 0.1) for i, b in enumerate(REGISTRY) for m in names]
+    made = dataclasses.replace(small, associations={"dr": pd.DataFrame(rows)}, models={})
+    figure = figures.forest_of(made, "dr")
+    assert PAGE - 2 < figure.get_size_inches()[1] < PAGE
+    shown = 9 if models == 3 else 7 if models == 5 else 10
+    headings = [t for t in figure.axes[0].texts if t.get_weight() == "bold" and t.get_size() == 8]
+    assert len(headings) == shown and "the strongest of" in words(figure)
 
 
 EDGES = {

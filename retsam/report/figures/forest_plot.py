@@ -280,21 +280,19 @@ def _page(inputs: ReportInputs, table: pd.DataFrame, rows: pd.DataFrame, title: 
     """Forest plot of some rows of an outcome's table, at most a page high, that says what it leaves out."""
     models = inputs.model_names(table)
     ranked = by_strength(last_rows(rows, models))
-    shown = strongest_of_families(ranked, _room(models, rows["family"].nunique(), bool(title)))
+    families, each = rows["family"].nunique(), GAP + LINE * max(len(models), 1)
+    free = PAGE - (0.62 if title else 0.3) - 0.77
+    room = int((free - 0.32 * families) / each)
+    shown = strongest_of_families(ranked, room)
+    if room < families:  # one of each of the strongest families
+        shown = ranked.drop_duplicates("family")["biomarker"].head(max(int(free / (each + 0.32)), 1)).tolist()
     part = rows[rows["biomarker"].isin(shown)]
     hidden = table.loc[~counted(table), "biomarker"].nunique() if title else 0
     notes = []
     if len(shown) < len(ranked):
-        notes.append(
-            f"{len(shown)} of {count(len(ranked), 'biomarker')}, the strongest of each family; all are in the table."
-        )
+        which = "the strongest of each family" if room >= families else f"the strongest of {len(shown)} families"
+        notes.append(f"{len(shown)} of {count(len(ranked), 'biomarker')}, {which}; all are in the table.")
     if hidden:
         notes.append(f"{count(hidden, 'biomarker')} not shown in at least one model; see the table.")
     labels = {name: inputs.biomarker_label(name) for name in shown}
     return forest(part, models, title=title, alpha=inputs.alpha, note=" ".join(notes), labels=labels, limit=limit)
-
-
-def _room(models: Sequence[str], families: int, titled: bool) -> int:
-    """Biomarkers that fit a page beside the headings of their families, one a family at least."""
-    free = PAGE - (0.62 if titled else 0.3) - 0.77 - 0.32 * families
-    return max(int(free / (GAP + LINE * max(len(models), 1))), families, 1)
