@@ -57,8 +57,8 @@ MEANING: dict[Status, str] = {
     Status.OUT_OF_VIEW: "less than the required part of the region lies inside the field of view",
     Status.NO_SCALE: "needs micrometres per pixel, and none was given",
     Status.UNDEFINED: "the definition has no value here (for example a ratio with denominator zero)",
-    Status.TOO_FEW_EVENTS: "fewer cases or controls than the minimum",
-    Status.NO_VARIATION: "the exposure is constant",
+    Status.TOO_FEW_EVENTS: "fewer cases or controls than the minimum, or than the columns of the model need",
+    Status.NO_VARIATION: "the exposure is constant, the other columns determine it, or its quartile cuts coincide",
     Status.ALL_MISSING: "no row has both the exposure and every covariate",
     Status.NOT_CONVERGED: "no method gave a finite estimate",
 }
