@@ -130,7 +130,8 @@ def associate(
     Raises
     ------
     ValueError
-        For a setting outside its range, a biomarker given twice or without a name, or no model.
+        For a setting outside its range, a biomarker given twice or without a name, families that name an unknown one
+        or one twice, or no model.
 
     Notes
     -----
@@ -194,7 +195,14 @@ def _exposures(
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise ValueError(f"biomarker {repeated[0]!r} is given twice; list it once.")
-    declared = {name: family for family, members in (families or {}).items() for name in members}
+    members = [(name, family) for family, chosen in (families or {}).items() for name in chosen]
+    declared = dict(members)
+    wrong = sorted(set(declared) - set(names)) or sorted(
+        n for n, times in Counter(n for n, _ in members).items() if times > 1
+    )
+    if wrong:
+        what = "is no biomarker" if wrong[0] not in names else "stands in several families"
+        raise ValueError(f"families: {wrong[0]!r} {what}; each biomarker belongs to one.")
     return [replace(e, family=declared.get(e.name, e.family)) for e in exposures]
 
 

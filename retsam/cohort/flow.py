@@ -64,7 +64,7 @@ def describe_flow(
     covariates, absent : sequence of str
         Names asked for, and those of them and the outcomes that no table has.
     invalid : mapping
-        Outcome -> number of images whose label is neither 0, 1 nor empty.
+        Outcome -> number of images whose label cannot be used: neither 0, 1 nor empty, or no number.
     eye_conflicts : mapping
         Outcome -> number of eyes whose images disagree.
 
@@ -74,9 +74,10 @@ def describe_flow(
         ``policy``; ``stages``: list of {stage, label, n_images, n_eyes, n_participants, removed: {reason: n images}}
         in pipeline order, where n_images of a stage plus its removed equals n_images of the stage before; ``flagged``
         {n_images, n_eyes}; ``eye`` {manifest, image, unknown: included images by the source of their laterality;
-        mismatch: images where the measured laterality contradicts the manifest; mismatch_images}; ``outcomes``,
-        ``covariates``, ``conflicts``; ``not_segmented``: biomarkers that no included image has, because the model does
-        not provide a target of theirs; ``notes``: sentences.
+        mismatch: images where the measured laterality contradicts the manifest; mismatch_images}; ``outcomes``: {kind,
+        eyes and participants: {cases, controls, unknown}, of a continuous one {known, unknown}, ...}; ``covariates``,
+        ``conflicts``; ``not_segmented``: biomarkers that no included image has, because the model does not provide a
+        target of theirs; ``notes``: sentences.
     """
     flow: dict[str, Any] = {
         "policy": policy,

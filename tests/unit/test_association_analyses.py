@@ -126,6 +126,9 @@ def test_declared_families_group_the_tests() -> None:
     table = cohort().assign(y=np.random.default_rng(3).normal(size=600))
     made = run(table, biomarkers=["x", "y"], families={"mine": ["x", "y"]})
     assert made["family"].tolist() == ["mine", "mine"] and (made["family_size"] == 2).all()
+    for families, words in (({"mine": ["z"]}, "'z' is no biomarker"), ({"a": ["x"], "b": ["x"]}, "several families")):
+        with pytest.raises(ValueError, match=words):
+            run(table, families=families)
 
 
 def test_continuous_outcomes_have_slopes_in_their_unit() -> None:
@@ -220,6 +223,16 @@ def test_imputation_is_seeded_and_only_where_something_is_missing() -> None:
     line = first.loc["imputed"]
     assert line["status"] == "ok" and line["covariates"] == "age,sex" and line["df"] < 299
     assert "3 imputations" in line["note"]
+
+
+def test_the_order_of_rows_changes_no_analysis() -> None:
+    table = cohort(people=150).assign(age=lambda d: d["age"].mask(np.arange(300) % 10 < 2))
+    mixed = table.sample(frac=1, random_state=2)
+    first, second = (
+        run(t, extras=EVERYTHING, regraded={"all_gradabilities": (t, t)}, transform="auto") for t in (table, mixed)
+    )
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert {"imputed", "one_eye", "stratum:sex=f", "without_site:a", "all_gradabilities"} <= set(first["analysis"])
 
 
 def _edges() -> dict[str, pd.DataFrame]:
