@@ -160,6 +160,25 @@ def test_continuous_and_graded_outcomes_are_drawn(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_the_flow_counts_what_kinds_of_outcomes_have(small: ReportInputs) -> None:
+    counts = {
+        "dr": {"kind": "ordinal", "eyes": {"cases": 7, "controls": 40, "unknown": 2}},
+        "glaucoma": {"kind": "continuous", "eyes": {"known": 45, "unknown": 4}},
+    }
+    said = words(figures.flow_of(dataclasses.replace(small, flow={**small.flow, "outcomes": counts})))
+    for text in ("7 above the lowest grade", "40 of the lowest grade", "45 known", "4 unknown"):
+        assert text in said
+
+
+@pytest.mark.parametrize("n", [1, 5, 9])
+def test_any_number_of_outcomes_has_room_in_the_heat_map(n: int) -> None:
+    made = study(4, 20, tuple(f"a long name of an outcome, number {i}" for i in range(n)))
+    figure = figures.heatmap(made)
+    figure.draw_without_rendering()
+    boxes = [t.get_window_extent() for t in figure.axes[0].texts]
+    assert all(b.x0 > -3 and b.x1 < figure.bbox.x1 + 3 and b.y1 < figure.bbox.y1 + 3 for b in boxes)
+
+
 def test_labels_stay_text(small: ReportInputs) -> None:
     bad = dataclasses.replace(small, outcome_labels={"dr": f"{SCRIPT} $x$"})
     for name in ("volcano", "forest_of"):

@@ -114,7 +114,10 @@ def _outcome_boxes(axes: Axes, y: float, below: Sequence[list[tuple[str, str]]])
 
 def _outcome_lines(name: str, counts: Mapping[str, int]) -> list[tuple[str, str]]:
     title = [(line, "bold") for line in textwrap.wrap(name, 22)[:3]]
-    words = (("cases", "with"), ("controls", "without"), ("unknown", "unknown"))
+    words = (
+        ("cases", "with"), ("controls", "without"), ("above", "above the lowest grade"),
+        ("lowest", "of the lowest grade"), ("known", "known"), ("unknown", "unknown"),
+    )  # fmt: skip
     return [*title, *((f"{int(counts[key]):,} {word}", "normal") for key, word in words if counts.get(key) is not None)]
 
 
@@ -161,8 +164,16 @@ def flow_of(inputs: ReportInputs) -> Figure:
     return flow(inputs.stages, outcome_counts(inputs))
 
 
-def outcome_counts(inputs: ReportInputs) -> dict[str, Mapping[str, int]]:
-    """Printed name -> {cases, controls, unknown} of the outcomes analysed, at the level of the models."""
+def outcome_counts(inputs: ReportInputs) -> dict[str, dict[str, int]]:
+    """Printed name -> {cases, controls, unknown} of the outcomes analysed, at the level of the models.
+
+    Ordered grades have {above, lowest, unknown}, continuous outcomes {known, unknown}.
+    """
     level = "eyes" if inputs.unit == "eye" else "participants"
     recorded = inputs.flow.get("outcomes") or {}
-    return {f"{inputs.outcome_label(o)} ({level})": recorded[o][level] for o in inputs.associations if o in recorded}
+    made = {}
+    for outcome in (o for o in inputs.associations if o in recorded):
+        counts, graded = recorded[outcome][level], recorded[outcome].get("kind") == "ordinal"
+        words = {"cases": "above", "controls": "lowest"} if graded else {}
+        made[f"{inputs.outcome_label(outcome)} ({level})"] = {words.get(key, key): n for key, n in counts.items()}
+    return made

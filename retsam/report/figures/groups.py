@@ -157,8 +157,8 @@ def _squeezed_ticks(low: float, high: float, scale: float) -> NDArray[np.float64
     inside = decades[(decades >= low) & (decades <= high) & (apart | (decades == 0))]
     if len(inside) >= 3 or (len(inside) == 2 and low <= 0):
         return inside
-    round_numbers = np.asarray(MaxNLocator(4).tick_values(low, high), float)
-    return round_numbers[(round_numbers >= low) & (round_numbers <= high)]
+    round_ones = np.array(MaxNLocator(4).tick_values(low, high), dtype=float)
+    return round_ones[(round_ones >= low) & (round_ones <= high)]
 
 
 def _colours(n: int) -> Sequence[str]:

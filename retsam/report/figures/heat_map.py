@@ -34,6 +34,7 @@ MOST = 38
 ROW, HEAD = 0.158, 0.22  # inches: a biomarker, the heading of a family
 NAMES = 3.05  # inches for the names
 EDGE = 0.12  # inches of hatching
+UPRIGHT = 0.75  # inches of a column from which its heading is not turned
 WIDE_CELLS = 4
 """Up to so many outcomes, a cell has room for the interval."""
 
@@ -93,16 +94,18 @@ def _draw(inputs: ReportInputs, cells: pd.DataFrame, ranked: pd.DataFrame, limit
     outcomes = list(inputs.associations)
     families = ranked["family"].nunique()
     body = ROW * len(ranked) + HEAD * families
-    head, foot = 0.5, 0.62
+    width = min((style.WIDTH - NAMES - 0.1) / len(outcomes), 1.4)
+    head, foot = 0.5 if width >= UPRIGHT else 1.5, 0.62
     figure = style.new_figure(body + head + foot)
     height = figure.get_size_inches()[1]
     axes = figure.add_axes((0, foot / height, 1, body / height))
     axes.set(xlim=(0, style.WIDTH), ylim=(body, 0))
     axes.axis("off")
-    width = min((style.WIDTH - NAMES - 0.1) / len(outcomes), 1.4)
     for i, outcome in enumerate(outcomes):
-        label = "\n".join(textwrap.wrap(inputs.outcome_label(outcome), max(int(width * 15), 6), max_lines=3))
-        axes.text(NAMES + (i + 0.5) * width, -0.06, label, ha="center", va="bottom", size=7.3, weight="bold")
+        label, turned = inputs.outcome_label(outcome), 0 if width >= UPRIGHT else 90
+        lines = textwrap.wrap(label, 20 if turned else int(width * 15), max_lines=2 if turned else 3, placeholder=" …")
+        axes.text(NAMES + (i + 0.5) * width, -0.06, "\n".join(lines), ha="center", va="bottom", size=7.3, weight="bold",
+                  rotation=turned)  # fmt: skip
     known = {(str(r["biomarker"]), r["outcome"]): r for r in cells.to_dict("records")}
     y, previous = 0.0, None
     for r in ranked.to_dict("records"):

@@ -29,6 +29,8 @@ COLUMNS = 5
 """Outcomes abreast in the forest plots; the heat map holds all."""
 
 ROCS = 4
+UPRIGHT = 4
+"""Outcomes up to which the headings of the heat map are not turned."""
 FOREST_NAMES, HEAT_NAMES, HEAT_WIDTH = 2.35, 2.1, 4.2  # inches
 LINE, CELL = 0.165, 0.112  # inches: a row of the forest plots, of the heat map
 
@@ -51,10 +53,11 @@ def multi_panel(inputs: ReportInputs) -> Figure | None:
     names = paper_biomarkers(cells, FOREST_ROWS)
     rows = paper_biomarkers(cells, HEAT_ROWS)
     predicted = [o for o in inputs.prediction if _predicted(inputs, o)][:ROCS]
+    head = 0.6 if len(outcomes) <= UPRIGHT else 0.85
     heights = [
         FLOW_SCALE * chart.height + 0.3 if chart else 0.0,
         LINE * len(names) + 0.85 if names else 0.0,
-        max(CELL * len(rows) + 1.0 if rows else 0.0, 3.9 if len(predicted) > 2 else 2.1 if predicted else 0.0),
+        max(CELL * len(rows) + head + 0.4 if rows else 0.0, 3.9 if len(predicted) > 2 else 2.1 if predicted else 0.0),
     ]
     if not any(heights):
         return None
@@ -70,7 +73,7 @@ def multi_panel(inputs: ReportInputs) -> Figure | None:
             _letter(figure, next(letters), 0.0, tops[1])
             _forests(figure, inputs, names, outcomes[:COLUMNS], tops[1] + 0.45)
             _letter(figure, next(letters), 0.0, tops[2])
-            _heat(figure, inputs, cells, rows, outcomes, tops[2] + 0.6)
+            _heat(figure, inputs, cells, rows, outcomes, tops[2] + head)
         if predicted:
             left = HEAT_WIDTH + 0.1 if rows else 0.0
             _letter(figure, next(letters), left, tops[2])
@@ -135,7 +138,7 @@ def _forests(figure: Figure, inputs: ReportInputs, names: list[str], outcomes: l
         axes.spines["left"].set_visible(False)
         axes.tick_params(labelsize=6.4, length=2, pad=1.5)
         axes.axvline(0, color=style.MUTED, lw=0.7, zorder=1)
-        label = textwrap.wrap(inputs.outcome_label(outcome), 19, max_lines=2, placeholder=" …")
+        label = textwrap.wrap(inputs.outcome_label(outcome), int(width * 16), max_lines=2, placeholder=" …")
         axes.set_title("\n".join(label), size=6.6, weight="bold", pad=3)
         draw_points(axes, shown, place, limit, inputs.alpha)
         if i == 0:
@@ -169,8 +172,14 @@ def _heat(
     axes.set_yticks(np.arange(len(names)) + 0.5, [inputs.biomarker_label(n) for n in names])
     for label in axes.get_yticklabels():
         label.set_fontsize(float(np.clip(265 / max(len(label.get_text()), 1), 4.6, 6.2)))
-    heads = [textwrap.wrap(inputs.outcome_label(o), 12, max_lines=3, break_long_words=False) for o in outcomes]
-    axes.set_xticks(np.arange(len(outcomes)) + 0.5, ["\n".join(lines) for lines in heads], size=5.2)
+    turned = len(outcomes) > UPRIGHT
+    heads = [
+        textwrap.wrap(inputs.outcome_label(o), 16 if turned else 12, max_lines=2 if turned else 3, placeholder=" …",
+                      break_long_words=False)
+        for o in outcomes
+    ]  # fmt: skip
+    places = np.arange(len(outcomes)) + 0.5
+    axes.set_xticks(places, ["\n".join(lines) for lines in heads], size=5.2, rotation=90 if turned else 0)
     axes.tick_params(length=0, pad=2, top=False, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
     words = f"Signed z, full colour at ±{limit:g}; dot: q < {inputs.alpha:g}; diamond: definitional."
