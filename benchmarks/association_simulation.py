@@ -74,7 +74,7 @@ def _pairs(rng: np.random.Generator, rho: float, person: np.ndarray) -> np.ndarr
 SCENARIOS = (
     Scenario("eye's outcome, 25 % cases", (-1.15,)),
     Scenario("eye's outcome, 10 % cases", (-2.3,)),
-    Scenario("person's outcome, 25 % cases", (-1.15,), rho=1.0),
+    Scenario("eyes alike (rho 1), 25 % cases", (-1.15,), rho=1.0),
     Scenario("grade of 4 levels", (0.0, -1.0, -2.0)),
     Scenario("continuous trait", ()),
 )
