@@ -58,6 +58,7 @@ def run(table: pd.DataFrame, **options: object) -> Prediction:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         options.setdefault("biomarkers", markers(table))
+        options.setdefault("folds", 3)
         return predict(table, table, "dr", **options)  # type: ignore[arg-type]
 
 
@@ -66,29 +67,29 @@ def by_set(made: Prediction) -> pd.DataFrame:
 
 
 def test_area_is_that_of_two_normal_distributions():
-    table = cohort(1000, shift=1.0)
+    table = cohort(600, shift=1.0)
     made = by_set(run(table))
     line = made.loc["biomarkers"]
-    assert line["auc"] == pytest.approx(norm.cdf(1 / np.sqrt(2)), abs=0.03)
+    assert line["auc"] == pytest.approx(norm.cdf(1 / np.sqrt(2)), abs=0.04)
     assert line["low"] < norm.cdf(1 / np.sqrt(2)) < line["high"]
     assert line["delong_p"] < 1e-6
-    assert made.loc["age_sex", "low"] < 0.5 < made.loc["age_sex", "high"]
+    assert made.loc["age_sex", "auc"] == pytest.approx(0.5, abs=0.06)
     assert line["slope_low"] < 1 < line["slope_high"]
     assert line["intercept_low"] < 0 < line["intercept_high"]
     assert line["brier"] < line["brier_prevalence"]
     assert list(made.index) == list(SETS)
     assert (made["status"] == "ok").all()
-    assert (made["n"] == 2000).all()
-    assert (made["n_participants"] == 1000).all()
+    assert (made["n"] == 1200).all()
+    assert (made["n_participants"] == 600).all()
 
 
 def test_age_adds_to_biomarkers_and_is_spared_by_the_penalty():
-    table = cohort(600, features=60, shift=0.5)
+    table = cohort(400, features=40, shift=0.5)
     table["age"] += 10 * table["dr"]  # 1 SD
     made = by_set(run(table))
-    assert made.loc["age_sex", "auc"] == pytest.approx(norm.cdf(1 / np.sqrt(2)), abs=0.05)
+    assert made.loc["age_sex", "auc"] == pytest.approx(norm.cdf(1 / np.sqrt(2)), abs=0.06)
     assert made.loc["both", "auc"] > made.loc["age_sex", "auc"] > made.loc["biomarkers", "auc"]
-    assert made.loc["both", "n_features"] == 62
+    assert made.loc["both", "n_features"] == 42
 
 
 def twins(people: int, features: int, seed: int) -> pd.DataFrame:
@@ -97,12 +98,22 @@ def twins(people: int, features: int, seed: int) -> pd.DataFrame:
     return table.assign(**{m.name: np.repeat(table[m.name].to_numpy()[::2], 2) for m in markers(table)})
 
 
+def area(x: np.ndarray, outcome: np.ndarray, groups: np.ndarray, seed: int = 1) -> float:
+    """Area of held-out predictions with a given penalty."""
+    spared, strengths = np.zeros(x.shape[1], dtype=bool), np.array([0.01])
+    fit = cross_fit(x, spared, outcome, groups, k=5, max_missing=0.5, seed=seed, strengths=strengths)
+    return float(discrimination(outcome, fit.score[:, None], groups).auc[0])
+
+
 def test_alike_eyes_leak_nothing_because_people_are_never_split():
-    areas = [by_set(run(twins(60, 150, seed))).loc["biomarkers", "auc"] for seed in range(4)]
-    assert np.mean(areas) == pytest.approx(0.5, abs=0.06)
-    table = twins(60, 150, 0)
-    leaking = table.assign(participant_id=[f"q{i}" for i in range(len(table))])
-    assert by_set(run(leaking)).loc["biomarkers", "auc"] > 0.75, "rows in place of people: the other eye gives it away"
+    made = []
+    for seed in range(20):
+        table = twins(60, 150, seed)
+        x, y = table[[m.name for m in markers(table)]].to_numpy(), table["dr"].to_numpy()
+        made.append((area(x, y, np.arange(120) // 2), area(x, y, np.arange(120))))
+    whole, split = np.mean(made, axis=0)
+    assert whole == pytest.approx(0.5, abs=0.04)
+    assert split > 0.75, "rows in place of people: the other eye gives the outcome away"
 
 
 def test_the_outcome_of_someone_else_says_nothing_and_ones_own_everything():
@@ -119,12 +130,10 @@ def test_the_outcome_of_someone_else_says_nothing_and_ones_own_everything():
 def test_pure_noise_is_worth_half_on_average():
     """Also with few cases, where each fold's intercept falls as its left-out part has more of them."""
     areas = []
-    for seed in range(12):
-        rng = np.random.default_rng(seed)
-        x, y = rng.normal(size=(60, 3)), (np.arange(60) < 12).astype(float)
-        fit = cross_fit(x, np.zeros(3, dtype=bool), y, np.arange(60), k=5, max_missing=0.5, seed=seed)
-        areas.append(discrimination(y, fit.score[:, None], np.arange(60)).auc.item())
-    assert np.mean(areas) == pytest.approx(0.5, abs=0.06)
+    for seed in range(100):
+        x = np.random.default_rng(seed).normal(size=(60, 20))
+        areas.append(area(x, (np.arange(60) < 12).astype(float), np.arange(60), seed=1000 + seed))
+    assert np.mean(areas) == pytest.approx(0.5, abs=0.035)
 
 
 @settings(deadline=None, max_examples=60)
@@ -213,7 +222,7 @@ def test_weights_rank_the_true_feature_first_with_a_stable_sign():
     made = run(cohort(300, features=10))
     weights = made.weights[made.weights["set"] == "both"]
     first = weights.iloc[0]
-    assert (first["feature"], first["rank"], first["sign_stability"], first["n_folds"]) == ("m0", 1, 1.0, 5)
+    assert (first["feature"], first["rank"], first["sign_stability"], first["n_folds"]) == ("m0", 1, 1.0, 3)
     assert first["low"] <= first["coefficient"] <= first["high"]
     assert first["coefficient"] > 0.4
     assert set(weights["feature"]) >= {"age", "sex[m]"}
@@ -250,7 +259,7 @@ def test_same_bytes_whatever_the_order_of_rows():
 def test_participants_as_rows():
     table = cohort(200)
     people = table.groupby("participant_id", as_index=False).agg({**dict.fromkeys(["m0", "m1", "age", "dr"], "mean")})
-    made = predict(table, people, "dr", biomarkers=["m0", "m1"], unit="participant")
+    made = predict(table, people, "dr", biomarkers=["m0", "m1"], unit="participant", folds=3)
     line = by_set(made).loc["biomarkers"]
     assert (line["n"], line["n_participants"], line["unit"]) == (200, 200, "participant")
     assert "no column 'sex'" in by_set(made).loc["age_sex", "note"]

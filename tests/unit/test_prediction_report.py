@@ -27,8 +27,8 @@ def cohort(people: int = 120) -> pd.DataFrame:
 def inputs():
     table = cohort()
     names = [f"b{i}" for i in range(20)]
-    some = predict(table, table, "dr", biomarkers=names)
-    none = predict(table.head(6), table.head(6), "dr", biomarkers=names)
+    some = predict(table, table, "dr", biomarkers=names, folds=3)
+    none = predict(table.head(6), table.head(6), "dr", biomarkers=names, folds=3)
     made = {"dr": some, HOSTILE: none}
     return dataclasses.replace(
         report_inputs(40, ("dr",), pictures=0),
@@ -59,7 +59,7 @@ def test_weights(inputs):
     assert len(table.rows) == prediction.MOST_WEIGHTS
     assert "set “Both”" in table.caption
     assert {row.cells[0] for row in table.rows[:4]} == {"Age, years", "b0", "b1", "b2"}
-    assert all(row.cells[3] == "5 of 5" for row in table.rows[:4])
+    assert all(row.cells[3] == "3 of 3" for row in table.rows[:4])
     assert "of 21" in table.notes[1]
 
 
@@ -76,7 +76,7 @@ def test_sentences(inputs):
     assert f"{line['delta_auc']:.2f} more than age and sex" in text
     assert "calibration slope of the prediction from both" in text
     assert "20 biomarkers" in text
-    assert "nested 5-fold" in prediction.methods(inputs)[0]
+    assert "nested 3-fold" in prediction.methods(inputs)[0]
     assert "those that define the outcome, those missing in more than 50%" in prediction.methods(inputs)[1]
     used = dataclasses.replace(inputs, config={"prediction": {"definitional": True}})
     assert "define" not in prediction.methods(used)[1]
