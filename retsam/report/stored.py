@@ -29,6 +29,7 @@ def read_stored(results: str | Path) -> ReportInputs:
     provenance = json.loads((results / "provenance.json").read_text(encoding="utf-8"))
     config = provenance["config"]
     images = read_table(results / "cohort" / "images.parquet")
+    asked = plan.outcomes if config.get("prediction", {}).get("enabled", True) else []  # others are of an earlier run
     analyses = {o: read_table(results / "association" / f"{o}.parquet") for o in plan.outcomes}
     return ReportInputs(
         cohort=config["cohort"],
@@ -39,9 +40,9 @@ def read_stored(results: str | Path) -> ReportInputs:
         flow=json.loads((results / "cohort" / "flow.json").read_text(encoding="utf-8")),
         associations={outcome: main_rows(table) for outcome, table in analyses.items()},
         analyses=analyses,
-        prediction=_predictions(results, plan.outcomes, ""),
-        prediction_curves=_predictions(results, plan.outcomes, "_curves"),
-        prediction_weights=_predictions(results, plan.outcomes, "_weights"),
+        prediction=_predictions(results, asked, ""),
+        prediction_curves=_predictions(results, asked, "_curves"),
+        prediction_weights=_predictions(results, asked, "_weights"),
         quality=images.drop(columns="status").rename(columns={"quality_status": "status"}),
         biomarkers=REGISTRY,
         provenance=provenance,

@@ -98,3 +98,7 @@ def test_stored_tables_are_read_back(inputs: ReportInputs, tmp_path: Path) -> No
     assert {len(t) for t in made.associations.values()} == {80} and len(made.analyses["dr"]) > 80
     figure = multi_panel(made)
     assert figure is not None and len(figure.axes) == 1 + 4 + 1 + 1
+    config = json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))
+    config["config"]["prediction"] = {"enabled": False}
+    tables.write_bytes(json.dumps(config), tmp_path / "provenance.json")
+    assert not read_stored(tmp_path).prediction  # tables of an earlier run
