@@ -97,8 +97,8 @@ def interactions(inputs: ReportInputs, outcome: str) -> DisplayTable | None:
     top = tuple(Heading(term.removeprefix(INTERACTION), columns=3) for term in covariates)
     second = tuple(Heading(text) for _ in covariates for text in ("ratio (95% CI)", "p", "q"))
     note = (
-        "Ratio: of the odds ratios per SD, for one unit more of the covariate or its second level; a covariate of more "
-        "levels has a joint test only."
+        "Ratio: of the odds ratios per SD, for one SD more of the covariate or its second category; one of more "
+        "categories has a joint test only."
     )
     caption = f"Interactions of the association with {inputs.outcome_label(outcome)}{_model(inputs, outcome)}."
     header = ((Heading("Biomarker", rows=2), *top), second)

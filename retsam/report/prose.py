@@ -2,6 +2,7 @@
 
 from retsam.report import prediction
 from retsam.report.inputs import ReportInputs, counted, estimable, model_label
+from retsam.report.regression import methods_of_associations
 from retsam.report.tables import count, percent, significant
 
 
@@ -92,7 +93,7 @@ def methods(inputs: ReportInputs) -> list[tuple[str, str]]:
         ("Photographs and quality", _methods_quality(inputs)),
         ("Segmentation and biomarkers", _methods_biomarkers(inputs)),
         ("Eyes and participants", _methods_cohort(inputs)),
-        *([("Associations", _methods_associations(inputs))] if inputs.associations else []),
+        *([("Associations", methods_of_associations(inputs))] if inputs.associations else []),
         *([("Prediction", " ".join(prediction.methods(inputs)))] if inputs.prediction else []),
     ]
 
@@ -143,35 +144,4 @@ def _methods_cohort(inputs: ReportInputs) -> str:
         "An eye is represented by its photograph with the highest gradability. A participant counts as affected if "
         "any analysed eye "
         "is, and has the mean of the eyes as biomarker value. A missing label is unknown, never unaffected."
-    )
-
-
-METHODS = {
-    "logit_cluster": "Two eyes of a person are not independent: standard errors are cluster-robust by participant "
-    "(Liang and Zeger 1986).",
-    "logit": "Where every participant has one row, standard errors are those of the model.",
-    "firth": "Where cases were few or separated, Firth's penalised likelihood (Firth 1993) was used.",
-    "firth_one_row": "Where cases were few or separated and participants had several rows, Firth's penalised "
-    "likelihood (Firth 1993) was "
-    "used on one row per participant, the most gradable.",
-}
-"""What to say about a method that some row used."""
-
-
-def _methods_associations(inputs: ReportInputs) -> str:
-    declared = [
-        f"“{model_label(model)}” ({', '.join(covariates) if covariates else 'no covariate'})"
-        for model, covariates in inputs.models.items()
-    ]
-    models = f" Models, declared beforehand: {'; '.join(declared)}." if declared else ""
-    used = {str(m) for t in inputs.associations.values() for m in t.loc[estimable(t), "method"]}
-    fitted = "".join(f" {METHODS[m]}" for m in METHODS if m in used)
-    others = sorted(used - set(METHODS))
-    fitted += f" Other methods: {', '.join(others)}." if others else ""
-    return (
-        f"Each biomarker was held against each outcome by logistic regression with one row per {inputs.unit}; "
-        "complete cases per "
-        f"biomarker. Odds ratios are for one standard deviation more of the biomarker.{models}{fitted} "
-        "False discovery rates (q) are after Benjamini and Hochberg (1995), within outcome, model and family of "
-        "biomarkers. An odds ratio that no method could estimate is listed with its reason."
     )

@@ -457,7 +457,10 @@ EFFECTS = {
 }
 """What the effect column holds, by kind of outcome."""
 
-TRANSFORMS = {"log1p": "the logarithm of one plus the value", "rank_normal": "normal scores of the ranks"}
+TRANSFORMS = {
+    "log1p": "the logarithm of one plus the value over a scale that the note of the row gives",
+    "rank_normal": "normal scores of the ranks",
+}
 """Transforms of a biomarker in words."""
 
 
