@@ -28,7 +28,8 @@ MIN_SEGMENTS = 3
 RESOLVED = (
     "followed from the outline of the optic disc on through every bifurcation into the daughter that turns least from "
     f"the parent's direction (one {WIDER} times as wide as the other, whatever its direction), and at nodes of four "
-    f"branches into the opposite one where neither vessel turns by more than {ACROSS:.0f} degrees"
+    f"branches into the opposite one where neither vessel turns by more than {ACROSS:.0f} degrees, else as at a "
+    "bifurcation"
 )
 
 

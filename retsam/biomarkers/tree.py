@@ -63,7 +63,10 @@ def grow(line: Centreline, outside: Callable[[Floats], Floats]) -> Tree:
     triple = np.take_along_axis(triple, np.argsort(distance[triple], axis=1, kind="stable"), axis=1)
     widths = graph.width[triple]
     lengths = _between_nodes(graph, triple[:, 0], node_off)
-    joins = np.concatenate([_carried_on(triple, widths, heading), crossed.reshape(-1, 2)])
+    four = _uncrossed(graph, crossed)
+    four = np.take_along_axis(four, np.argsort(distance[four], axis=1, kind="stable"), axis=1)
+    forks = [_carried_on(ends, graph.width[ends], heading) for ends in (triple, four)]
+    joins = np.concatenate([*forks, crossed.reshape(-1, 2)])
     known = np.isfinite(widths).all(axis=1) & (node_off[graph.node[triple[:, 0]]] > 0)
     widths[:, 1:] = -np.sort(-widths[:, 1:], axis=1)
     return Tree(
@@ -94,10 +97,17 @@ def _crossed(graph: Graph, heading: Floats) -> Ints:
     """Ends (C, 2, 2) at the nodes where two vessels cross, in the pairs that are one vessel."""
     four = graph.branches(4)
     pairs = four[:, _PAIRINGS]  # (C, pairing, vessel, end)
-    onward = -(heading[pairs[..., 0]] * heading[pairs[..., 1]]).sum(axis=-1).min(axis=-1)
+    turned_back = (heading[pairs[..., 0]] * heading[pairs[..., 1]]).sum(axis=-1)
+    onward = -turned_back.max(axis=-1)  # of the vessel that turns more
     best, node = onward.argmax(axis=1), np.arange(len(four))
     straight = onward[node, best] >= np.cos(np.radians(ACROSS))
     return pairs[node, best][straight]
+
+
+def _uncrossed(graph: Graph, crossed: Ints) -> Ints:
+    """Ends (n, 4) at the nodes of four where no two vessels cross: a vessel that divides twice in one place."""
+    four = graph.branches(4)
+    return four[~np.isin(graph.node[four[:, 0]], graph.node[crossed[:, 0, 0]])]
 
 
 def _distances(line: Centreline, off: Floats, crossed: Ints) -> Floats:
@@ -153,17 +163,18 @@ def _between_nodes(graph: Graph, end: Ints, node_off: Floats) -> Floats:
     return np.where(both, graph.length[end // 2] + graph.gap[end] + graph.gap[other], np.nan)
 
 
-def _carried_on(triple: Ints, widths: Floats, heading: Floats) -> Ints:
-    """Ends (B, 2) of the parent and of the daughter that carries it on.
+def _carried_on(ends: Ints, widths: Floats, heading: Floats) -> Ints:
+    """Ends (B, 2) of the parent, the first of each row (B, k), and of the daughter that carries it on.
 
-    That is the daughter that turns least from the parent's direction, but a daughter ``WIDER`` times as wide as the
+    That is the daughter that turns least from the parent's direction, but a daughter ``WIDER`` times as wide as each
     other whatever its direction.
     """
-    onward = -(heading[triple[:, :1]] * heading[triple[:, 1:]]).sum(axis=-1)
-    second = onward[:, 1] > onward[:, 0]
-    second = np.where(widths[:, 1] >= WIDER * widths[:, 2], False, second)
-    second = np.where(widths[:, 2] >= WIDER * widths[:, 1], True, second)
-    return np.column_stack([triple[:, 0], np.where(second, triple[:, 2], triple[:, 1])])
+    turned_back = (heading[ends[:, :1]] * heading[ends[:, 1:]]).sum(axis=-1)
+    others = WIDER * widths[:, None, 1:]
+    wider = (widths[:, 1:, None] >= others) | np.eye(ends.shape[1] - 1, dtype=bool)
+    wide = np.asarray(wider.all(axis=2), bool)
+    daughter = np.where(wide.any(axis=1), wide.argmax(axis=1), turned_back.argmin(axis=1))
+    return np.column_stack([ends[:, 0], ends[np.arange(len(ends)), 1 + daughter]])
 
 
 def _departures(line: Centreline, off: Floats, node_off: Floats) -> int:

@@ -130,6 +130,18 @@ def test_a_crossing_is_no_way_from_one_vessel_to_the_other():
     assert sorted(grown.vessels.arc) == pytest.approx([150, 800, over_the_arch], abs=12)
 
 
+@pytest.mark.parametrize(("twigs", "vessels"), [((-50, -110), 3), ((-60, 120), 2)])
+def test_two_twigs_in_one_place_are_a_vessel_only_if_they_cross(twigs, vessels):
+    mask = path([(100, 512), (900, 512)], 11)
+    mask |= np.logical_or.reduce([ray(1024, (500 - 511.5, 512 - 511.5), d, 5, 150) for d in twigs])
+    line = trace(mask)
+    assert line.graph.degree.tolist() == [4]
+    grown = grow(line, disc_at(100, 512, 60)).vessels
+    assert grown.arc.size == vessels
+    assert grown.arc.max() == pytest.approx(740, abs=15)
+    assert grown.arc / grown.chord == pytest.approx(1, abs=0.03)
+
+
 def test_a_piece_that_misses_the_disc_begins_where_it_is_nearest():
     mask = ray(1024, (-200, 0), 0, 12, 200) | ray(1024, (0, 0), 40, 9, 200) | ray(1024, (0, 0), -40, 7, 200)
     for disc, parent in (((-400, 0), 12), ((300, 300), 9), ((300, -300), 7)):
