@@ -2,14 +2,15 @@
 
     python benchmarks/peer_shapes.py --peers /tmp/peers/bin/python
 
-Straight vessels of one width that run out from a disc (central equivalents, arc/chord 1), arcs of circles (arc/chord)
-and the classical fractals. See ``peer_agreement.py`` for the environment of the peers.
+Straight vessels of one width that run out from a disc (central equivalents, arc/chord 1), arcs of circles (arc/chord),
+arcs with twigs and straight forks (arc/chord of resolved vessels) and the classical fractals. See ``peer_agreement.py``
+for the environment of the peers.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,37 @@ def arcs(width: float, radius: float, length: float, turn: float) -> Mask:
     return mask
 
 
+def twigs(width: float, radius: float, length: float, turn: float) -> Mask:
+    """Arcs of :func:`arcs` with three side branches each, too short to count as vessels."""
+    mask = arcs(width, radius, length, turn)
+    for angle in np.radians(ANGLES + turn):
+        for along in length * np.array([0.25, 0.5, 0.75]):
+            turned = along / radius
+            u, v = RADIUS + radius * np.sin(turned), radius * (1 - np.cos(turned))
+            start = u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
+            mask |= rod(start, angle + turned - np.radians(60), 26, 4)  # to the outer side
+    return mask
+
+
+def forks(width: float, stem: float, length: float, half: float, turn: float) -> Mask:
+    """Straight vessels from the disc's margin that divide once, by `half` degrees to either side."""
+    mask = np.zeros((SIZE, SIZE), bool)
+    for angle in np.radians(ANGLES + turn):
+        way = np.array([np.cos(angle), np.sin(angle)])
+        mask |= rod(RADIUS * way, angle, stem, width)
+        for side in (-1, 1):
+            mask |= rod((RADIUS + stem) * way, angle + side * np.radians(half), length, 0.8 * width)
+    return mask
+
+
+def rod(start: Sequence[float] | NDArray[np.float64], angle: float, length: float, width: float) -> Mask:
+    """A straight piece of vessel; `start` is given from the disc's centre."""
+    x, y = grid()
+    u, v = x - start[0], y - start[1]
+    along, across = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
+    return (along > -1) & (along < length) & (np.abs(across) <= width / 2)
+
+
 def carpet(level: int) -> Mask:
     """Sierpinski carpet of side 3^level, in the middle of the frame."""
     mask = np.ones((1, 1), bool)
@@ -119,6 +151,17 @@ def shapes(rotations: int = 25) -> list[Shape]:
         truth = {f"{t} arc/chord": ratio for t in ("artery", "vein")}
         drawn = (arcs(8, radius, length, turn) for turn in (0, 22.5))
         out.append(Shape(f"arcs, radius {radius:g} px", *drawn, truth, vascx))
+        drawn = (twigs(8, radius, length, turn) for turn in (0, 22.5))
+        resolved = {f"{t} resolved": ratio for t in ("artery", "vein")}
+        out.append(Shape(f"arcs with twigs, radius {radius:g} px", *drawn, resolved, vascx))
+    stem, daughter = 100.0, 140.0
+    for half in (20.0, 35.0):
+        bent = stem + daughter
+        chord = np.hypot(stem + daughter * np.cos(np.radians(half)), daughter * np.sin(np.radians(half)))
+        ratio = (bent**2 / chord + daughter) / (bent + daughter)  # one daughter goes on, the other begins
+        resolved = {f"{t} resolved": ratio for t in ("artery", "vein")}
+        drawn = (forks(8, stem, daughter, half, turn) for turn in (0, 22.5))
+        out.append(Shape(f"forks, {half:g} degrees", *drawn, resolved, vascx))
     fractals: tuple[tuple[str, Callable[[int], Mask], int, float], ...] = (
         ("Sierpinski carpet", carpet, 6, np.log(8) / np.log(3)),
         ("Sierpinski triangle", triangle, 9, np.log(3) / np.log(2)),
@@ -139,9 +182,15 @@ def _read(name: str, program: str) -> dict[str, str]:
             "cre": f"{short}_knudtson",
             "width": f"{name}_calibre_median",
             "arc/chord": f"{name}_tortuosity_arc_chord_median",
+            "resolved": f"{name}_tortuosity_resolved_length_weighted",
             "D0": f"{name}_fd_box_mask",
         },
-        "vascx": {"cre": f"full_cre_{plural}", "width": f"md_diam_{plural}", "arc/chord": f"md_tort_dist_{plural}"},
+        "vascx": {
+            "cre": f"full_cre_{plural}",
+            "width": f"md_diam_{plural}",
+            "arc/chord": f"md_tort_dist_{plural}",
+            "resolved": f"lw_tort_dist_vessels_{plural}",
+        },
         "pvbm_mask": {"D0": f"{name}_mask_D0"},
     }[program]
 

@@ -2,13 +2,14 @@
 
 By hand: ``python benchmarks/reliability.py ../shared/data --write`` measures the manual masks of DRIVE (both parts, two
 observers of the test part) and HRF, a few minutes on one core. It stops at a value without a reason, prints how the
-values lie in plausible ranges, and writes ``retsam/biomarkers/reliability.csv``. ``--results results/odir`` adds right
-against left eye of a cohort that the workflow has run on. ``make config`` then makes docs/reliability.md.
+values lie in plausible ranges, and writes ``retsam/biomarkers/reliability.csv``. ``--results results/odir --write``
+alone adds right against left eye of a cohort that the workflow has run on, and leaves the other rows as they are.
+``make config`` then makes docs/reliability.md.
 """
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from retsam import tables
-from retsam.agreement import agreement
+from retsam.agreement import Agreement, agreement
 from retsam.biomarkers import REGISTRY, exposures, measure_table
 from retsam.biomarkers.reliability import TABLE, reliability
 from retsam.datasets import Case, Dataset, get_dataset
@@ -27,12 +28,14 @@ from retsam.status import Status
 from retsam.taxonomy import FOV
 
 SIZE = 1024
+COLUMNS = ["biomarker", "source", *(field.name for field in fields(Agreement))]
 ANATOMY = {"vessel", "optic_disc", "fovea"}
 PLAUSIBLE = {
     "vessel_fd_box_skeleton": (1.3, 1.7),  # two-dimensional, typical
-    "artery_fd_box_skeleton": (1.27, 1.72),  # published samples of RetSAM
+    "artery_fd_box_skeleton": (1.27, 1.72),  # published samples of RetSAM, by larger boxes: docs/agreement.md
     "vein_fd_box_skeleton": (1.27, 1.72),
-    "avr_knudtson": (0.65, 0.87),  # published samples of RetSAM
+    "zone_b_width_ratio": (0.65, 0.87),  # published samples of RetSAM: of the three widest, not of central equivalents
+    "avr_knudtson": (0.53, 0.71),  # the same where all six vessels are equally wide: 1.748430 / 2.137611 of it
     "disc_ovality": (0.73, 1.0),
     "artery_to_vein_calibre": (0.75, 0.93),  # QUARTZ: 86.9 over 103.1 um (UK Biobank), 75.1 over 91.4 um (EPIC)
 }
@@ -92,7 +95,8 @@ def check(result: pd.DataFrame, name: str) -> None:
 def plausibility(result: pd.DataFrame, name: str) -> None:
     """Print where the values lie against the ranges that others report."""
     ratio = result["artery_calibre_length_weighted"] / result["vein_calibre_length_weighted"]
-    values = result.assign(artery_to_vein_calibre=ratio)
+    widest = result["artery_zone_b_width_top3_mean"] / result["vein_zone_b_width_top3_mean"]
+    values = result.assign(artery_to_vein_calibre=ratio, zone_b_width_ratio=widest)
     for column, (low, high) in PLAUSIBLE.items():
         known = values[column].dropna()
         if len(known):
@@ -104,9 +108,9 @@ def plausibility(result: pd.DataFrame, name: str) -> None:
 
 
 def pairs(first: pd.DataFrame, second: pd.DataFrame, names: list[str], source: str) -> pd.DataFrame:
-    """Agreement of two tables with the same rows; biomarkers with fewer than three pairs are left out."""
+    """Agreement of two tables with the same rows, without biomarkers of fewer than three pairs or a single value."""
     rows = [{"biomarker": n, "source": source, **asdict(agreement(first[n], second[n]))} for n in names]
-    return pd.DataFrame(rows).query("n >= 3")
+    return pd.DataFrame(rows, columns=COLUMNS).query("n >= 3 and icc.notna()")
 
 
 def observers(drive: pd.DataFrame) -> pd.DataFrame:
@@ -120,10 +124,12 @@ def observers(drive: pd.DataFrame) -> pd.DataFrame:
 def eyes(results: Path) -> pd.DataFrame:
     """Agreement of right and left eyes in a cohort that the workflow has measured."""
     table = tables.read_table(results / "cohort" / "eyes.parquet")
+    if table.empty:
+        raise SystemExit(f"{results}: the cohort has no eyes")
     key = table[["participant_id", "visit"]].astype(object).fillna("").astype(str).agg("\n".join, axis=1)
     sides = [table[table["eye"] == side].set_index(key[table["eye"] == side]) for side in ("OD", "OS")]
     both = sides[0].index.intersection(sides[1].index)
-    print(f"{results.name}: {len(both)} persons with both eyes")
+    print(f"{results.name}: {len(both)} persons with both eyes (visits count apart)")
     right, left = (side.loc[both] for side in sides)
     names = [b.name for b in exposures() if b.name in table]
     return pairs(right, left, names, "eyes_odir")
@@ -131,12 +137,15 @@ def eyes(results: Path) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder with DRIVE and HRF")
+    parser.add_argument("data", type=Path, nargs="?", help="folder with DRIVE and HRF")
     parser.add_argument("--results", type=Path, help="results of the workflow on ODIR-5K, for right against left eyes")
     parser.add_argument("--write", action="store_true", help=f"write {TABLE.name}")
     options = parser.parse_args()
+    if not (options.data or options.results):
+        parser.error("give the folder with DRIVE and HRF, or --results of the workflow")
     parts = []
-    for name, folder, split in (("drive", "DRIVE", "test"), ("drive", "DRIVE", "train"), ("hrf", "HRF", "all")):
+    sets = (("drive", "DRIVE", "test"), ("drive", "DRIVE", "train"), ("hrf", "HRF", "all"))
+    for name, folder, split in sets if options.data else ():
         result = measure(name, options.data / folder, split)
         plausibility(result, f"{name} {split}")
         if split == "test":
