@@ -237,7 +237,8 @@ def _sample(rows: pd.DataFrame, path: Path, image_id: str, reason: str, side: in
     if framed.image is None:
         return None
     records: list[dict[Any, Any]] = rows[(rows["target"] != FOV) & (rows["status"] == Status.OK)].to_dict("records")
-    found = {r["target"]: decode(r["rle"], framed.image.shape[0]) for r in records if isinstance(r["rle"], str)}
+    masks = {r["target"]: decode(r["rle"], framed.image.shape[0]) for r in records if isinstance(r["rle"], str)}
+    found = {name: mask for name, mask in masks.items() if mask.any()}  # an empty mask is looked for and not found
     points = {r["target"]: (r["x"], r["y"]) for r in records if r["target"] == "fovea" and pd.notna(r["x"])}
     if {"artery", "vein"} <= set(found):
         found.pop("vessel", None)  # the two colours say more

@@ -140,8 +140,11 @@ def _methods_segmentation(inputs: ReportInputs) -> str:
 
 
 def _methods_cohort(inputs: ReportInputs) -> str:
+    kinds = {"binary", *(inputs.kind(outcome) for outcome in inputs.associations)}
     return (
         "An eye is represented by its photograph with the highest gradability. A participant counts as affected if "
         "any analysed eye "
         "is, and has the mean of the eyes as biomarker value. A missing label is unknown, never unaffected."
+        + " Of grades the highest counts, of continuous traits the mean."
+        * (kinds != {"binary"})
     )

@@ -79,7 +79,7 @@ def _found(inputs: ReportInputs, outcome: str) -> list[str]:
     if flagged.any():
         part = _named(inputs, outcome, found[flagged])
         verb = "measures" if flagged.sum() == 1 else "measure"
-        sentences.append(f"{int(flagged.sum())} {verb} what defines the outcome, which makes no risk of it: {part}.")
+        sentences.append(f"{int(flagged.sum())} {verb} what defines the outcome, an effect that is no risk: {part}.")
     return sentences + _across_models(inputs, table, found)
 
 

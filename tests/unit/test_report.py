@@ -497,6 +497,7 @@ def mask_rows(image_id: str, size: int) -> list[dict]:
     _, masks, points = picture(size=size)
     common = {"image_id": image_id, "status": "ok", "frame_size": size}
     rows = [{**common, "target": "fov", "rle": encode(np.ones((size, size), bool)), "x": np.nan, "y": np.nan}]
+    masks = {**masks, "drusen": np.zeros((size, size), bool)}  # looked for and not found: no word of it
     rows += [{**common, "target": t, "rle": encode(m), "x": np.nan, "y": np.nan} for t, m in masks.items()]
     x, y = points["fovea"]
     return [*rows, {**common, "target": "fovea", "rle": None, "x": x, "y": y}]
