@@ -156,6 +156,21 @@ def association_tables(wildcards):
     ]
 
 
+def prediction_tables(suffix=""):
+    """Input function: tables of each 0/1 outcome with this suffix ('', '_curves', '_weights'); none if not wanted."""
+
+    def tables(wildcards):
+        if not CONFIG.prediction.enabled:
+            return []
+        plan = get_plan()
+        outcomes = [name for name in plan.outcomes if plan.kinds[name] == "binary"]
+        return [
+            f"{RESULTS}/prediction/{outcome}{suffix}.parquet" for outcome in outcomes
+        ]
+
+    return tables
+
+
 wildcard_constraints:
     shard=r"\d{5}",
     outcome=r"[^/]+",

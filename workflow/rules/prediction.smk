@@ -6,21 +6,6 @@ Out: prediction/OUTCOME.parquet, one row per set (age and sex, biomarkers, both)
 """
 
 
-def prediction_tables(suffix=""):
-    """Input function: tables of each 0/1 outcome with this suffix ('', '_curves', '_weights'); none if not wanted."""
-
-    def tables(wildcards):
-        if not CONFIG.prediction.enabled:
-            return []
-        plan = get_plan()
-        outcomes = [name for name in plan.outcomes if plan.kinds[name] == "binary"]
-        return [
-            f"{RESULTS}/prediction/{outcome}{suffix}.parquet" for outcome in outcomes
-        ]
-
-    return tables
-
-
 rule predict_outcome:
     input:
         eyes=f"{RESULTS}/cohort/eyes.parquet",
