@@ -27,7 +27,7 @@ from sklearn.impute import IterativeImputer
 
 from retsam.association.design import Covariate, Exposure, adjust, standardise
 from retsam.association.estimate import EXPOSURE, Estimate
-from retsam.association.line import blank, fit, report, why_not
+from retsam.association.line import blank, fit, report, too_rare, why_not
 from retsam.association.sample import Rules, Sample, Scope
 from retsam.status import Status
 
@@ -72,6 +72,9 @@ def imputed_line(
     if unknown:
         note = f"covariate {unknown[0]!r} is missing in all these rows"
         return {**line, "status": Status.ALL_MISSING.value, "note": note}
+    rare = too_rare(sample, x, rules)
+    if rare:
+        return {**line, "status": Status.TOO_FEW_EVENTS.value, "note": rare}
     z = standardise(x[sample.rows])
     if z is None or not sample.allows(1 + sum(c.columns.shape[1] for c in scope.covariates), rules):
         return {**line, "status": Status.TOO_FEW_EVENTS.value, "note": f"{sample.scarcity(1)} and the covariates"}

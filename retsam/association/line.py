@@ -79,6 +79,24 @@ def estimate_line(
     return _per_sd(scope, sample, line, x, raw, rules, unit), sample
 
 
+def too_rare(sample: Sample, x: np.ndarray, rules: Rules, columns: int = 1) -> str:
+    """Why a cluster-robust variance would not hold: too few persons whose exposure differs from the others'; or empty.
+
+    Parameters
+    ----------
+    sample : Sample
+    x : (n,) float array
+        Values of the whole table.
+    rules : Rules
+    columns : int
+        Of the exposure; each needs ``min_events`` persons.
+    """
+    if sample.clusters is None:
+        return ""
+    found, least = sample.carriers(x[sample.rows]), rules.min_events * columns
+    return f"{found} participants differ from the commonest value; at least {least}" if found < least else ""
+
+
 def blank(scope: Scope, sample: Sample, x: np.ndarray, raw: np.ndarray) -> dict[str, Any]:
     """A line with the counts of a sample and no estimate yet; parameters as in :func:`estimate_line`."""
     ends = {"covariates": "", "status": Status.OK.value, "note": ""}
@@ -138,7 +156,12 @@ def _per_sd(
     if design is None:
         return _not(Status.NO_VARIATION, "the covariates determine the exposure", line)
     enough, why = sample.allows(1, rules), sample.scarcity(1)
-    if enough or sample.kind != "binary":
+    rare = too_rare(sample, x, rules)
+    if rare and sample.kind != "binary":
+        return _not(Status.TOO_FEW_EVENTS, rare, line)
+    if rare:
+        why = rare
+    elif enough or sample.kind != "binary":
         estimate = fit(sample, design, rules.method)
         found = estimate and estimate.line(EXPOSURE, rules.confidence)
         if found:

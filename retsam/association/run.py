@@ -141,10 +141,12 @@ def associate(
     balanced by person. Other analyses are stated per SD of the main one, so that they can be compared.
 
     *Which estimator*: maximum likelihood, unless (a) the independent events are few: the smaller of the numbers of
-    participants with a case row and with a control row is below ``events_per_parameter`` per slope, or (b) the
-    outcome is separated or the iterations fail. Then Firth, on one row per participant (the most gradable; method
-    ``firth_one_row``) where there are several; mean, SD and counts are then of those rows, and ``min_events`` applies
-    to them again. Grades and continuous traits have no such estimate: few events are noted.
+    participants with a case row and with a control row is below ``events_per_parameter`` per slope, (b) fewer than
+    ``min_events`` participants differ from the exposure's commonest value (a rare finding), where no robust variance
+    holds, or (c) the outcome is separated or the iterations fail. Then Firth, on one row per participant (the most
+    gradable; method ``firth_one_row``) where there are several; mean, SD and counts are then of those rows, and
+    ``min_events`` applies to them again. Grades and continuous traits have no such estimate: few events are noted, rare
+    findings are ``too_few_events``.
 
     *Other terms* of the main analysis exist where it has an estimate, and need as many events per slope of their own.
 

@@ -67,6 +67,16 @@ class Sample:
             made[groups.order] = made.copy()
         return made
 
+    def carriers(self, x: np.ndarray) -> int:
+        """Number of persons with a value other than the commonest; where few have one, no robust variance holds.
+
+        Parameters
+        ----------
+        x : (n,) float array
+            Exposure in these rows. If no value is that of half the rows, the median serves.
+        """
+        return _distinct(self.person[x != np.partition(x, len(x) // 2)[len(x) // 2]])
+
     def allows(self, exposures: int, rules: Rules) -> bool:
         """Whether the independent events are enough for so many columns of the exposure beside the covariates."""
         slopes = exposures + self.adjustment.columns.shape[1]

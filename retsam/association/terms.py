@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from retsam.association.design import Covariate, standardise
-from retsam.association.line import blank, fit, join, report, report_joint, why_not
+from retsam.association.line import blank, fit, join, report, report_joint, too_rare, why_not
 from retsam.association.sample import Rules, Sample, Scope
 from retsam.association.scales import KNOTS, balanced_quantiles, quartile_of, spline_columns
 from retsam.status import Status
@@ -150,8 +150,12 @@ def interaction(scope: Scope, covariate: Covariate, x: np.ndarray, raw: np.ndarr
     if z is None or not modifiers.size:
         yield term, _refused(line, Status.NO_VARIATION, f"{covariate.name} is constant in the analysis set")
         return
-    found = _fitted(sample, line, np.column_stack([z, z[:, None] * modifiers]), rules)
     count = modifiers.shape[1]
+    rare = too_rare(sample, x, rules, 1 + count)
+    if rare:
+        yield term, _refused(line, Status.TOO_FEW_EVENTS, rare)
+        return
+    found = _fitted(sample, line, np.column_stack([z, z[:, None] * modifiers]), rules)
     if isinstance(found, dict):
         yield term, found
     elif count == 1:

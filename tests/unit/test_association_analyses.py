@@ -166,6 +166,19 @@ def test_grades_have_one_odds_ratio_for_every_cut() -> None:
     assert none["status"] == "too_few_events" and "above the lowest grade" in none["note"]
 
 
+def test_a_finding_that_few_have_gets_no_robust_variance() -> None:
+    table = cohort().assign(x=0.0)
+    table.loc[[0, 1, 40, 90, 300], "x"] = [3.0, 1.0, 2.0, 5.0, 1.0]  # four people
+    for outcome, kind in (("grade", "ordinal"), ("iop", "continuous")):
+        line = run(table, outcome, kind=kind).loc["per_sd"]
+        assert line["status"] == "too_few_events" and line["note"].startswith("4 participants differ from")
+    assert run(table).loc["per_sd", "method"] == "firth_one_row"
+    assert "Firth: 4 participants differ" in run(table).loc["per_sd", "note"]
+    assert run(table, "iop", kind="continuous", min_events=4).loc["per_sd", "method"] == "linear_cluster"
+    single = table.drop_duplicates("participant_id")
+    assert run(single, "iop", kind="continuous", unit="participant").loc["per_sd", "method"] == "linear"
+
+
 def test_estimating_equations_are_an_alternative() -> None:
     table = cohort()
     line = run(table, method="gee").loc["per_sd"]
