@@ -126,6 +126,8 @@ def eyes(results: Path) -> pd.DataFrame:
     table = tables.read_table(results / "cohort" / "eyes.parquet")
     if table.empty:
         raise SystemExit(f"{results}: the cohort has no eyes")
+    if "disc_size_plausible" in table:
+        table = table[~table["disc_size_plausible"].eq(0)]  # their disc diameters, the unit of most, are none
     key = table[["participant_id", "visit"]].astype(object).fillna("").astype(str).agg("\n".join, axis=1)
     sides = [table[table["eye"] == side].set_index(key[table["eye"] == side]) for side in ("OD", "OS")]
     both = sides[0].index.intersection(sides[1].index)

@@ -22,6 +22,9 @@ from retsam.association.schema import PER_SD
 PREFERRED = "eyes_"
 """Sources that begin so compare right with left eye, as the study's photographs do; they come before observers."""
 
+LEAST = 0.3
+"""Below this ICC most of the variance is error, and an odds ratio of what is left would be a guess."""
+
 
 def repeatability(table: pd.DataFrame) -> dict[str, tuple[float, str]]:
     """One ICC a biomarker.
@@ -56,13 +59,13 @@ def with_attenuation(table: pd.DataFrame, reliability: Mapping[str, tuple[float,
     Returns
     -------
     DataFrame
-        ``or_if_reliable`` is null but for rows per SD of an untransformed biomarker with a positive ICC: an ICC is one
-        of values as they were measured.
+        ``or_if_reliable`` is null but for rows per SD of an untransformed biomarker with an ICC of at least
+        :data:`LEAST`: an ICC is one of values as they were measured.
     """
     names = table["biomarker"]
     icc = names.map({name: value for name, (value, _) in reliability.items()}).astype(float)
     source = names.map({name: source for name, (_, source) in reliability.items()}).astype(object)
-    applies = (table["term"] == PER_SD) & (table["transform"] == "none") & (icc > 0)
+    applies = (table["term"] == PER_SD) & (table["transform"] == "none") & (icc >= LEAST)
     log_or = pd.to_numeric(table["log_or"]).astype(float) if "log_or" in table else pd.Series(np.nan, table.index)
     with np.errstate(over="ignore"):
         ratio = np.exp(log_or / icc.where(applies))

@@ -16,7 +16,8 @@ TABLE = Path(__file__).with_name("reliability.csv")
 SOURCES: dict[str, str] = {
     "drive_observers": "Two observers, DRIVE test: the same 20 photographs, outlined by hand twice; disc and fovea are "
     "the same in both, so that only the vessels differ. Bias is the second observer less the first",
-    "eyes_odir": "Right and left eye, ODIR-5K: both eyes of a person, segmented by the model. Eyes of a person differ, "
+    "eyes_odir": "Right and left eye, ODIR-5K: both eyes of a person, segmented by retsam-tiny; eyes whose disc has an "
+    "implausible size are left out. Eyes of a person differ, "
     "so that this is a lower bound of the repeatability. Bias is the left eye less the right",
 }
 """What was measured twice, with the heading before the colon."""

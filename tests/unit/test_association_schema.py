@@ -27,15 +27,17 @@ def test_agreement_of_eyes_comes_before_that_of_observers() -> None:
 def test_a_repeatable_biomarker_would_have_the_odds_ratio_over_its_icc() -> None:
     table = pd.DataFrame(
         {
-            "biomarker": ["a", "a", "a", "b", "c", "d"],
-            "term": ["per_sd", "trend", "per_sd", "per_sd", "per_sd", "per_sd"],
-            "transform": ["none", "none", "log1p", "none", "none", "none"],
-            "log_or": [0.2, 0.2, 0.2, np.nan, 0.2, 0.2],
+            "biomarker": ["a", "a", "a", "b", "c", "d", "e"],
+            "term": ["per_sd", "trend", "per_sd", "per_sd", "per_sd", "per_sd", "per_sd"],
+            "transform": ["none", "none", "log1p", "none", "none", "none", "none"],
+            "log_or": [0.2, 0.2, 0.2, np.nan, 0.2, 0.2, 0.2],
         }
     )
-    made = with_attenuation(table, repeatability(FIGURES))
+    made = with_attenuation(table, repeatability(FIGURES) | {"e": (0.29, "eyes_odir")})
     assert made["or_if_reliable"][0] == pytest.approx(np.exp(0.4))
-    assert made["or_if_reliable"][1:].isna().all()  # another term, a transform, no estimate, no ICC, a negative one
+    assert (
+        made["or_if_reliable"][1:].isna().all()
+    )  # another term, a transform, no estimate, no ICC, a negative or a low one
     assert made["icc_source"].tolist()[:4] == ["eyes_odir"] * 3 + ["drive_observers"] and made["icc_source"][4] is None
 
 
