@@ -91,7 +91,8 @@ def _markdown() -> str:
         "",
         "`requires` names the targets; a target that the model does not provide gives `not_segmented`, one that it "
         "did not find `not_visible`. An optic disc that the border of the field of view cuts (on more than 5 % of its "
-        "outline) gives `out_of_view` for all that needs its size or place. Tessellation, atrophy and lesions are "
+        "outline) gives `out_of_view` for all that needs its size or place, one smaller than 1/20 or larger than 1/3 "
+        "of the field's diameter `not_visible`: it is none. Tessellation, atrophy and lesions are "
         "things that an eye may well lack: an empty mask of theirs is a true 0. `definitional` names outcomes of which "
         "a required target is part of the definition: an odds ratio is then no risk. `same as` names columns of other "
         "programs with this meaning, `program:column`, a divisor after a slash; [peers.md](peers.md) has the "

@@ -29,6 +29,7 @@ CIRCLES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)  # disc diameters about the disc centre
 MIN_LESION = 2  # px at a frame of 1024 px
 MIN_CIRCLE_IN_VIEW = 0.6  # part of a circle about the disc; a macula-centred photograph of 45 degrees shows 60-80 %
 MAX_DISC_CUT = 0.05  # part of the disc's outline that may lie on the border of the field of view
+DISC_SIZE = (0.05, 1 / 3)  # of the field's diameter: from fields of 100 degrees and more to large discs in one of 30
 MIN_LENGTH = 1.0  # centreline length of a vessel tree, in diameters of the field of view
 NOT_THERE = (Status.NOT_SEGMENTED, Status.NOT_VISIBLE, Status.FAILED)  # what the row of a target may say beside ok
 
@@ -264,7 +265,7 @@ class RetinalImage:
 
     @property
     def disc(self) -> Ellipse:
-        """The optic disc: largest component, holes filled; ``out_of_view`` where the field of view cuts it."""
+        """The optic disc: largest component, holes filled, as :meth:`body` has it."""
         return self._once(("disc",), lambda: _ellipse(self.body("optic_disc")))
 
     @property
@@ -275,18 +276,39 @@ class RetinalImage:
     def body(self, target: str) -> Mask:
         """Mask (size, size) of ``optic_disc`` or ``optic_cup`` as :attr:`disc` and :attr:`cup` describe it.
 
-        Of a disc that the field of view cuts, size and centre would be those of what is left: ``out_of_view``.
+        Of a disc that the field of view cuts, size and centre would be those of what is left: ``out_of_view``. What is
+        too small or too large for a disc, see :attr:`disc_plausible`, is none: ``not_visible``.
         """
         return self._once(("body", target), lambda: self._body(target))
 
     def _body(self, target: str) -> Mask:
-        mask = self.mask(target)
-        body = largest(mask & self.body("optic_disc") if target == "optic_cup" else mask)
+        if target == "optic_disc":
+            if not self.disc_plausible:
+                raise Unmeasurable(Status.NOT_VISIBLE)
+            return self._candidate
+        body = largest(self.mask(target) & self.body("optic_disc"))
         if not body.any():
             raise Unmeasurable(Status.UNDEFINED)
-        if target == "optic_disc" and _on_border(body, self.mask(FOV)) > MAX_DISC_CUT:
+        return body
+
+    @property
+    def _candidate(self) -> Mask:
+        """What the disc's mask holds that may be a disc, whatever its size."""
+        return self._once(("candidate",), self._largest_disc)
+
+    def _largest_disc(self) -> Mask:
+        body = largest(self.mask("optic_disc"))
+        if not body.any():
+            raise Unmeasurable(Status.UNDEFINED)
+        if _on_border(body, self.mask(FOV)) > MAX_DISC_CUT:
             raise Unmeasurable(Status.OUT_OF_VIEW)
         return body
+
+    @property
+    def disc_plausible(self) -> bool:
+        """Whether what was found is as large as a disc can be: its diameter within ``DISC_SIZE`` of the field's."""
+        low, high = DISC_SIZE
+        return low <= _ellipse(self._candidate).diameter / (2 * self.fov_circle[2]) <= high
 
     def extent(self, target: str) -> tuple[float, float]:
         """Extent of disc or cup along x and y, px; see ``outline.extent``."""

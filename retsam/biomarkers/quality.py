@@ -20,7 +20,6 @@ IN_VIEW = ("zone_b", "zone_c", "macula", "etdrs_outer")
 """Zones whose part in view is given."""
 
 CUP_IN_DISC = 0.95  # part of the cup's mask
-DISC_SIZE = (0.05, 1 / 3)  # of the field's diameter: from fields of 100 degrees and more to large discs in one of 30
 CENTRED = 0.2  # of the field's radius
 
 
@@ -60,8 +59,7 @@ def _cup_in_disc(image: RetinalImage) -> float:
 
 
 def _disc_size(image: RetinalImage) -> float:
-    low, high = DISC_SIZE
-    return float(low <= image.disc.diameter / (2 * image.fov_circle[2]) <= high)
+    return float(image.disc_plausible)
 
 
 def _centred(image: RetinalImage, on: str) -> float:
@@ -164,7 +162,8 @@ _TRUST = (
         name="disc_size_plausible",
         label="Disc of a plausible size",
         unit="0/1",
-        definition="1 where the disc's diameter is 1/20 to 1/3 of that of the field of view, else 0",
+        definition="1 where the diameter of what was found is 1/20 to 1/3 of that of the field of view, else 0: it is "
+        "then taken for no disc",
         reference="Zhou 2022, Transl Vis Sci Technol 11(7):12 (AutoMorph, the upper limit)",
         requires=("optic_disc",),
         evidence="disc found",
