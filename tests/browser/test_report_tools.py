@@ -189,14 +189,15 @@ def test_a_figure_as_svg_and_png(visit: Any, tmp_path: Path) -> None:
     assert (pixels[:5] == 255).all() and 0.005 < (pixels < 128).any(axis=2).mean() < 0.5
 
 
-def test_every_download_button_works(visit: Any, tmp_path: Path) -> None:
+def test_download_buttons_of_all_kinds_work(visit: Any, tmp_path: Path) -> None:
     names = []
     for text in ("CSV", "SVG", "PNG"):
-        for button in visit.page.locator(f'button:text-is("{text}")').all()[:12]:
+        buttons = visit.page.locator(f'button:text-is("{text}")').all()
+        for button in buttons[:: len(buttons) // 6 + 1]:  # Chromium lets a page start twenty downloads, no more
             with visit.page.expect_download(timeout=120_000) as caught:
                 button.click()
             names.append(caught.value.suggested_filename)
-    assert len(names) == len(set(names)) > 25
+    assert len(names) == len(set(names)) > 11
 
 
 def test_the_page_is_complete_without_script(opened: Callable[..., Any], report: Path) -> None:

@@ -261,8 +261,12 @@ def test_every_association_row_is_in_the_table(inputs: ReportInputs) -> None:
     assert sum(row.strong for row in shown) == (source["q"] < 0.05).sum()
     reasons = tables.not_estimable(inputs, "dr")
     assert dict(reasons) == {
-        "The exposure is constant (every model)": "Focus score",
-        "Fewer cases or controls than the minimum (every model)": "Disc axis ratio",
+        "The exposure is constant, the other columns determine it, or its quartile cuts coincide (every model)": (
+            "Focus score"
+        ),
+        "Fewer cases or controls than the minimum, or than the columns of the model need (every model)": (
+            "Disc axis ratio"
+        ),
     }
 
 

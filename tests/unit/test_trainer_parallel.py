@@ -89,7 +89,7 @@ def test_a_compiled_network_takes_the_steps(alone, tmp_path, monkeypatch):
     calls = []
 
     def compiled(model):
-        return lambda *inputs: calls.append(1) or model(*inputs)
+        return lambda *inputs, **more: calls.append(1) or model(*inputs, **more)
 
     monkeypatch.setattr(torch, "compile", compiled)
     assert same(trained(tmp_path, compiled=True), alone)
@@ -99,7 +99,7 @@ def test_a_compiled_network_takes_the_steps(alone, tmp_path, monkeypatch):
 def test_a_network_that_cannot_be_compiled_is_one_sentence(tmp_path, monkeypatch):
     problem = type("NoCompiler", (RuntimeError,), {"__module__": "torch._inductor.exc"})
 
-    def failing(*inputs):
+    def failing(*inputs, **more):
         raise problem("no C++ compiler\nand a long story")
 
     monkeypatch.setattr(torch, "compile", lambda model: failing)
