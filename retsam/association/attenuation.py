@@ -22,8 +22,8 @@ from retsam.association.schema import PER_SD
 PREFERRED = "eyes_"
 """Sources that begin so compare right with left eye, as the study's photographs do; they come before observers."""
 
-LEAST = 0.3
-"""Below this ICC most of the variance is error, and an odds ratio of what is left would be a guess."""
+LEAST = 0.5
+"""Below this ICC most of the variance is taken for error, and an odds ratio without it would be a guess."""
 
 
 def repeatability(table: pd.DataFrame) -> dict[str, tuple[float, str]]:
