@@ -33,7 +33,7 @@ demo: install
 	$(call say,"simulate: photographs of both eyes of 60 participants with known odds ratios in demo/")
 	@$(BIN)/retsam simulate demo --participants 60 --seed 1 --frame-size 512
 	$(call say,"workflow: snakemake --cores $(CORES)")
-	@$(SNAKEMAKE) --quiet rules --config shard_size=32 'report={truth: demo/truth/coefficients.csv}'
+	@$(SNAKEMAKE) --quiet rules --config shard_size=32 'report={truth: demo/truth/coefficients.csv}' 'association={transform: none}'
 	$(call say,"done; open results/demo/report/index.html (true and estimated odds ratios: #truth)")
 
 lint: install
