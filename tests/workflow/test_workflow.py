@@ -117,9 +117,9 @@ def copy_of(finished, tmp_path) -> Study:
 
 def test_a_paper_is_drawn_from_tables_alone(finished, tmp_path):
     study = copy_of(finished, tmp_path)
-    planned = jobs(study.snakemake("-n", "paper"))
+    planned = jobs(study.snakemake("-n", "--", "paper"))
     assert planned["paper"] == 1 and not set(planned) & {"quality_shard", "segment_shard", "measure_shard", "report"}
-    study.snakemake("paper")
+    study.snakemake("--", "paper")
     made = {p.name for p in (study.results / "paper").iterdir() if p.stat().st_size}
     assert made == {"figure.svg", "figure.pdf", "table.csv", "table.tex"}
 
